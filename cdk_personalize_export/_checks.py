@@ -1,0 +1,239 @@
+"""What can be known to fail before anything is deployed.
+
+Every check raises `ValueError` with what was given, what is allowed and how to fix it. Text that holds a CDK token is
+only known at deployment, so it passes. The limits are those of
+https://docs.aws.amazon.com/personalize/latest/dg/API_CreateDatasetExportJob.html.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdk_personalize_export.ingestion_mode import IngestionMode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JOB_NAME_CHARACTERS = 63
+JOB_NAME_PREFIX_CHARACTERS = 45  # 63 = 45 + "-" + 12 of the hash + "-" + 4 of the attempt
+STACK_PART_CHARACTERS = 24  # a default prefix is "<stack>-<export>": 24 + "-" + 20
+EXPORT_PART_CHARACTERS = 20
+ARN_CHARACTERS = 256
+PATH_CHARACTERS = 256
+BUCKET_NAME_CHARACTERS = 63
+GENERATION_CHARACTERS = 256
+TAGS = 50
+TAG_KEY_CHARACTERS = 128
+TAG_VALUE_CHARACTERS = 256
+MIN_WAIT_SECONDS = 60
+MAX_WAIT_SECONDS = 12 * 3600
+
+EXPORTABLE_TYPES = ("INTERACTIONS", "ITEMS", "USERS")
+NOT_EXPORTABLE_TYPES = ("ACTIONS", "ACTION_INTERACTIONS")
+
+_DATASET_FORM = "arn:<partition>:personalize:<region>:<account>:dataset/<dataset group>/<INTERACTIONS|ITEMS|USERS>"
+_DATASET_ARN = re.compile(
+    r"arn:(?P<partition>aws[a-z\-]*):personalize:(?P<region>[a-z]+(?:-[a-z]+)+-\d+):(?P<account>\d{12})"
+    r":dataset/(?P<group>[a-zA-Z0-9][a-zA-Z0-9\-_]*)/(?P<type>[A-Z_]+)"
+)
+_KEY_ARN = re.compile(r"arn:aws.*:kms:.*:[0-9]{12}:key/.+")
+_JOB_NAME_PREFIX = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
+_PREFIX = re.compile(r"[a-zA-Z0-9!_.'()=\-/]*")
+_NOT_IN_JOB_NAMES = re.compile(r"[^a-zA-Z0-9\-_]+")
+
+
+@dataclass(frozen=True)
+class DatasetArn:
+    """The parts of `arn:<partition>:personalize:<region>:<account>:dataset/<group>/<type>`."""
+
+    text: str
+    partition: str
+    region: str
+    account: str
+    group: str
+    type: str
+
+
+def is_token(text: str) -> bool:
+    """Say whether `text` holds a value only known at deployment, without asking the jsii kernel."""
+    return "${Token[" in text
+
+
+def is_number_token(number: float) -> bool:
+    """Say whether `number` stands for a value only known at deployment: the CDK encodes those far below zero."""
+    return number < 0
+
+
+def dataset_arn(text: str) -> DatasetArn | None:
+    """Take a dataset ARN apart; None when it holds a token.
+
+    Raises:
+        ValueError: when it is no dataset ARN, or of a type that cannot be exported.
+    """
+    _check_type(text, text.rsplit("/", 1)[-1])
+    if is_token(text):
+        return None
+    match = _DATASET_ARN.fullmatch(text)
+    if not match or match["type"] not in EXPORTABLE_TYPES or len(text) > ARN_CHARACTERS:
+        raise ValueError(
+            f"dataset {text!r} is not the ARN of a dataset. It must read {_DATASET_FORM}, with at most "
+            f"{ARN_CHARACTERS} characters; `aws personalize list-datasets` prints it."
+        )
+    return DatasetArn(text=text, **match.groupdict())
+
+
+def check_dataset_type(name: str, dataset_type: str) -> None:
+    """Refuse the types Personalize does not export; `dataset_type` as CloudFormation spells it, in any case."""
+    _check_type(name, dataset_type.upper())
+
+
+def _check_type(name: str, dataset_type: str) -> None:
+    if dataset_type in NOT_EXPORTABLE_TYPES:
+        raise ValueError(
+            f"dataset {name!r} is of type {dataset_type}, which Amazon Personalize cannot export. Only "
+            f"{', '.join(EXPORTABLE_TYPES)} datasets can be exported: remove this export."
+        )
+
+
+def check_home(dataset: DatasetArn, *, stack: str, partition: str, region: str, account: str) -> None:
+    """Refuse a dataset that lives somewhere else than the stack deploys to, as far as both are known."""
+    for what, has, expected in (
+        ("partition", dataset.partition, partition),
+        ("Region", dataset.region, region),
+        ("account", dataset.account, account),
+    ):
+        if not is_token(expected) and has != expected:
+            raise ValueError(
+                f"dataset {dataset.text!r} is in {what} {has}, but stack {stack!r} deploys to {what} {expected}. An "
+                "export job runs where its dataset is: put the export in a stack with "
+                f"env=Environment(account={dataset.account!r}, region={dataset.region!r})."
+            )
+
+
+def check_same_region(what: str, path: str, region: str, *, stack: str, stack_region: str) -> None:
+    """Refuse a shared construct of another Region, as far as both are known."""
+    if region != stack_region and not is_token(region) and not is_token(stack_region):
+        raise ValueError(
+            f"{what} {path!r} is in Region {region}, but stack {stack!r} deploys to Region {stack_region}. An export "
+            f"job needs both in the Region of its dataset: make one {what} per Region."
+        )
+
+
+def ingestion_mode(value: IngestionMode | str) -> IngestionMode:
+    """Return the mode `value` names."""
+    try:
+        return IngestionMode(value)
+    except ValueError:
+        raise ValueError(
+            f"ingestion_mode {value!r} is unknown. Allowed are {', '.join(mode.value for mode in IngestionMode)}; "
+            "leave it out for ALL, which exports everything."
+        ) from None
+
+
+def check_job_name_prefix(prefix: str) -> None:
+    """Refuse a prefix that leaves no room for the rest of a job name, or has characters a job name cannot have."""
+    if not is_token(prefix) and (not _JOB_NAME_PREFIX.fullmatch(prefix) or len(prefix) > JOB_NAME_PREFIX_CHARACTERS):
+        raise ValueError(
+            f"job_name_prefix {prefix!r} has {len(prefix)} characters. Allowed are 1 to {JOB_NAME_PREFIX_CHARACTERS} "
+            "letters, digits, hyphens and underscores, the first a letter or digit: a job name has at most "
+            f"{JOB_NAME_CHARACTERS} characters, which are this prefix, a hyphen, 12 that identify the export, a hyphen "
+            "and up to 4 that number the attempt."
+        )
+
+
+def default_job_name_prefix(stack_part: str, construct_id: str) -> str:
+    """`<stack>-<export>`, at most 45 characters."""
+    return f"{stack_part}-{job_name_part(construct_id, EXPORT_PART_CHARACTERS)}"
+
+
+def job_name_part(text: str, characters: int) -> str:
+    """Turn any text into a piece of a job name: allowed characters only, starting with a letter or digit."""
+    part = _NOT_IN_JOB_NAMES.sub("-", text).lstrip("-_")[:characters].rstrip("-_")
+    return part or "export"
+
+
+def check_generation(generation: object) -> None:
+    """Refuse what is not a text: 3 and "3" would be the same job on one deploy and another on the next."""
+    if not isinstance(generation, str):
+        raise ValueError(  # noqa: TRY004 - every wrong option raises ValueError
+            f"generation {generation!r} is of type {type(generation).__name__}. It must be a string: write "
+            f"{str(generation)!r}."
+        )
+    if not is_token(generation) and len(generation) > GENERATION_CHARACTERS:
+        raise ValueError(
+            f"generation has {len(generation)} characters. Allowed are at most {GENERATION_CHARACTERS}: use a date, a "
+            "counter or a commit id."
+        )
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse tags the service would refuse."""
+    if len(tags) > TAGS:
+        raise ValueError(f"tags has {len(tags)} entries. Allowed are at most {TAGS}: remove some.")
+    for key, value in tags.items():
+        if key.lower().startswith("aws:"):
+            raise ValueError(f"tag key {key!r} starts with 'aws:', which is reserved for AWS: choose another key.")
+        if not is_token(key) and not 1 <= len(key) <= TAG_KEY_CHARACTERS:
+            raise ValueError(f"tag key {key!r} has {len(key)} characters. Allowed are 1 to {TAG_KEY_CHARACTERS}.")
+        if not is_token(value) and len(value) > TAG_VALUE_CHARACTERS:
+            raise ValueError(
+                f"the value of tag {key!r} has {len(value)} characters. Allowed are at most {TAG_VALUE_CHARACTERS}."
+            )
+
+
+def check_max_wait(seconds: float, *, wait: bool) -> None:
+    """Refuse waiting times nobody can keep."""
+    if not wait:
+        raise ValueError("max_wait has no meaning with wait=False, which waits for nothing: leave one of them out.")
+    if is_number_token(seconds):
+        raise ValueError(
+            "max_wait is only known at deployment. It decides how many resources wait: give a Duration of a number."
+        )
+    if not MIN_WAIT_SECONDS <= seconds <= MAX_WAIT_SECONDS:
+        raise ValueError(
+            f"max_wait is {seconds:g} seconds. Allowed are 1 minute to 12 hours; for longer jobs use wait=False, which "
+            "answers as soon as the job is accepted."
+        )
+
+
+def destination_prefix(prefix: str) -> str:
+    """Return `prefix` ending in exactly one slash, or empty for the whole bucket."""
+    if prefix.startswith("s3://"):
+        raise ValueError(f"prefix {prefix!r} is a whole path. Give only what follows the bucket, such as 'exports/'.")
+    segments = prefix.rstrip("/").split("/")
+    if not is_token(prefix) and (
+        not _PREFIX.fullmatch(prefix)
+        or (prefix and (any(s in ("", ".", "..") for s in segments) or prefix.endswith("//")))
+    ):
+        raise ValueError(
+            f"prefix {prefix!r} cannot be used. Allowed are letters, digits and ! _ . ' ( ) = - in segments divided by "
+            "single slashes, no slash in front and no segment '.' or '..': it becomes part of object keys and of IAM "
+            "resources, where * ? and $ have a meaning. Write it like 'exports/personalize'."
+        )
+    return f"{prefix.rstrip('/')}/" if prefix else ""
+
+
+def check_path(bucket_name: str | None, prefix: str) -> None:
+    """Refuse a path that would be too long once a job name is appended; None is a bucket that has no name yet."""
+    known = bucket_name is not None and not is_token(bucket_name)
+    bucket_characters = len(bucket_name) if bucket_name and known else BUCKET_NAME_CHARACTERS
+    fixed = len("s3://") + bucket_characters + len("/") + JOB_NAME_CHARACTERS + len("/")
+    if not is_token(prefix) and fixed + len(prefix) > PATH_CHARACTERS:
+        raise ValueError(
+            f"prefix {prefix!r} has {len(prefix)} characters. Allowed are {PATH_CHARACTERS - fixed} in this bucket: "
+            f"Amazon Personalize accepts output paths of {PATH_CHARACTERS} characters, which are s3://, the bucket "
+            f"name ({bucket_characters}), this prefix and the job name ({JOB_NAME_CHARACTERS}). Shorten it."
+        )
+
+
+def check_key(option: str, key_arn: str, *, is_alias: bool) -> None:
+    """Refuse what names a key without being its ARN."""
+    if is_alias or (not is_token(key_arn) and not _KEY_ARN.fullmatch(key_arn)):
+        given = "a KMS alias" if is_alias else repr(key_arn)
+        raise ValueError(
+            f"{option} is {given}. Amazon Personalize accepts only the ARN of a key, "
+            "arn:<partition>:kms:<region>:<account>:key/<key id>, and neither an alias nor a key id: pass the kms.Key "
+            "itself or kms.Key.from_key_arn(...) with the key's own ARN."
+        )

@@ -1,0 +1,149 @@
+"""The IAM statements everything here needs, as plain documents.
+
+The actions and resources are those of
+https://docs.aws.amazon.com/personalize/latest/dg/granting-personalize-s3-access.html and
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonpersonalize.html. Nothing in this module
+calls the CDK, so building a document costs nothing and gives the same text every time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+Statement = dict[str, Any]
+Document = dict[str, Any]
+
+PERSONALIZE = "personalize.amazonaws.com"
+POLICY_CHARACTERS = 6144  # of a managed policy, white space not counted
+POLICIES_PER_ROLE = 10
+
+_KEY_ACTIONS = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ListGrants"]
+_TOKEN = re.compile(r"\$\{Token\[(?P<name>[^\]]*)\]\}")
+_PSEUDO_PARAMETER_CHARACTERS = 14  # "ap-northeast-1"; account ids have 12, partitions fewer
+_REFERENCE_CHARACTERS = 160  # the ARN of a dataset has at most 139, that of a role or function 128
+
+
+def document(statements: list[Statement]) -> Document:
+    """Wrap statements into a policy document."""
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def allow(actions: str | list[str], resources: str | list[str], **more: object) -> Statement:
+    """One Allow statement."""
+    return {"Effect": "Allow", "Action": actions, "Resource": resources, **more}
+
+
+def write_statements(bucket_arn: str, prefix: str) -> list[Statement]:
+    """What Personalize does in the bucket; the role policy and the bucket policy must both say it."""
+    return [allow("s3:ListBucket", bucket_arn), allow("s3:PutObject", f"{bucket_arn}/{prefix}*")]
+
+
+def bucket_statements(bucket_arn: str, prefix: str) -> list[Statement]:
+    """The bucket policy. AWS documents it without conditions; whether any would pass is unknown."""
+    return [{**statement, "Principal": {"Service": PERSONALIZE}} for statement in write_statements(bucket_arn, prefix)]
+
+
+def role_statements(bucket_arn: str, prefix: str, key_arn: str | None) -> list[Statement]:
+    """The policy of the role Personalize writes with."""
+    key = [allow(_KEY_ACTIONS, key_arn)] if key_arn else []
+    return [*write_statements(bucket_arn, prefix), *key]
+
+
+def key_statement(principal_arn: str) -> Statement:
+    """The key policy, for Personalize itself and for the role it writes with."""
+    actions = sorted([*_KEY_ACTIONS, "kms:CreateGrant"])
+    return allow(actions, "*", Principal={"AWS": principal_arn, "Service": PERSONALIZE})
+
+
+def trust_conditions(partition: str, region: str, account: str) -> dict[str, dict[str, str]]:
+    """Who may make Personalize assume the role: only this account, in this Region (the confused deputy problem)."""
+    return {
+        "StringEquals": {"aws:SourceAccount": account},
+        "StringLike": {"aws:SourceArn": f"arn:{partition}:personalize:{region}:{account}:*"},
+    }
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one export asks of the function."""
+
+    dataset_arn: str
+    job_arn: str
+    role_arn: str
+    tags: bool
+
+
+@dataclass
+class FunctionPolicy:
+    """One managed policy of the function, growing with every export; order is the order of first use."""
+
+    base: list[Statement] = field(default_factory=list)
+    datasets: dict[str, None] = field(default_factory=dict)
+    jobs: dict[str, None] = field(default_factory=dict)
+    tagged_jobs: dict[str, None] = field(default_factory=dict)
+    roles: dict[str, None] = field(default_factory=dict)
+
+    def covers(self, needs: Needs) -> bool:
+        """Say whether this policy already allows all of `needs`."""
+        return (
+            needs.dataset_arn in self.datasets
+            and needs.job_arn in self.jobs
+            and needs.role_arn in self.roles
+            and (needs.job_arn in self.tagged_jobs or not needs.tags)
+        )
+
+    def with_(self, needs: Needs) -> FunctionPolicy:
+        """Return a policy that allows `needs` as well."""
+        return FunctionPolicy(
+            base=self.base,
+            datasets={**self.datasets, needs.dataset_arn: None},
+            jobs={**self.jobs, needs.job_arn: None},
+            tagged_jobs={**self.tagged_jobs, **({needs.job_arn: None} if needs.tags else {})},
+            roles={**self.roles, needs.role_arn: None},
+        )
+
+    def document(self) -> Document:
+        """Return the policy document."""
+        jobs, roles = list(self.jobs), list(self.roles)
+        statements = [
+            *self.base,
+            allow("personalize:CreateDatasetExportJob", [*self.datasets, *jobs]),
+            allow("personalize:DescribeDatasetExportJob", jobs),
+        ]
+        if self.tagged_jobs:
+            statements.append(allow("personalize:TagResource", list(self.tagged_jobs)))
+        passed_to = {"StringEquals": {"iam:PassedToService": PERSONALIZE}}
+        statements.append(allow("iam:PassRole", roles, Condition=passed_to))
+        return document(statements)
+
+    def characters(self) -> int:
+        """Estimate the size at deployment, from above: what a token becomes is not known yet."""
+        return len(_TOKEN.sub(_stand_in, json.dumps(self.document(), separators=(",", ":"))))
+
+
+def _stand_in(token: re.Match[str]) -> str:
+    pseudo = token["name"].startswith("AWS.")
+    return "x" * (_PSEUDO_PARAMETER_CHARACTERS if pseudo else _REFERENCE_CHARACTERS)
+
+
+def function_statements(function_arn: str, log_group_arn: str) -> list[Statement]:
+    """What the function needs whatever it exports: to hand over to itself, and to log."""
+    return [
+        allow("lambda:InvokeFunction", function_arn),
+        allow(["logs:CreateLogStream", "logs:PutLogEvents"], log_group_arn),
+    ]
+
+
+def pasteable(statements: list[Statement], partition: str) -> str:
+    """JSON for people to paste."""
+    return readable(json.dumps(statements, indent=2), partition)
+
+
+def readable(text: str, partition: str) -> str:
+    """Text for people: the partition spelled out, what is not known yet named as such."""
+    text = re.sub(r"\$\{Token\[AWS\.Partition\.\d+\]\}", partition, text)
+    text = re.sub(r"\$\{Token\[AWS\.(\w+)\.\d+\]\}", r"<\1>", text)
+    return _TOKEN.sub("<known after the deployment>", text)

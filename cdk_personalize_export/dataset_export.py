@@ -1,0 +1,262 @@
+"""One dataset, exported and awaited during deployment.
+
+The construct is a custom resource; the function of `ExportProvider` starts the job when the resource is created or
+changed, answers CloudFormation when the job has finished, and deletes nothing, ever. See
+https://docs.aws.amazon.com/personalize/latest/dg/export-data.html and
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-customresource.html.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import CfnResource, Token
+from constructs import Construct
+
+from cdk_personalize_export import _checks, _permissions
+from cdk_personalize_export._home import Home
+from cdk_personalize_export.destination import ExportDestination
+from cdk_personalize_export.ingestion_mode import IngestionMode
+from cdk_personalize_export.provider import ExportProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_cdk import Duration
+    from aws_cdk import aws_iam as iam
+    from aws_cdk.aws_personalize import CfnDataset
+    from aws_cdk.interfaces.aws_personalize import IDatasetRef
+
+_EXPORT = "Custom::PersonalizeDatasetExport"
+_LINK = "Custom::PersonalizeDatasetExportLink"
+_CLOUDFORMATION_LIMIT_SECONDS = 3600  # CloudFormation waits no longer for one custom resource
+_ANSWER_SECONDS = 240  # of those are kept: for Lambda's retries after 1 and 2 minutes, and for the answer
+_LINK_SECONDS = _CLOUDFORMATION_LIMIT_SECONDS - _ANSWER_SECONDS
+
+
+class DatasetExport(Construct):
+    """Exports one dataset of Amazon Personalize to Amazon S3 during deployment.
+
+    The deployment waits until the job is `ACTIVE`. If the job fails, the deployment fails with the reason Personalize
+    gives. Changing the dataset, `ingestion_mode`, the destination's path or key, or `generation` exports again;
+    changing the role, `tags` or waiting times does not. Removing the construct removes neither the job, which the API
+    cannot delete, nor any object.
+
+    Args:
+        scope: The construct this belongs to.
+        construct_id: Its name within `scope`. Renaming it exports again.
+        dataset: The dataset, in the Region and account of the stack: a `CfnDataset`, a reference to one, or the ARN as
+            text. Interactions, items and users can be exported; actions and action interactions cannot.
+        ingestion_mode: Which records to export, by the way they were imported. Default: `IngestionMode.ALL`. (The API's
+            own default, `PUT`, leaves out everything that was imported in bulk.)
+        destination: Where to write. Default: a bucket of its own, see `ExportDestination`. Pass one to share it between
+            exports, or to use your bucket, key or role.
+        provider: The function that does the work. Default: the one of the stack, see `ExportProvider`.
+        generation: Any text; a changed one exports again. Default: none. Set it to a date, a counter or a commit id
+            when the data has changed but nothing else.
+        job_name_prefix: What the job name begins with; a hash that identifies the export follows, and a number from the
+            second attempt on. At most 45 letters, digits, hyphens and underscores. Default: the names of the stack and
+            of this construct. Set it to find jobs more easily, or to match your IAM policies. Changing it exports
+            again.
+        max_wait: How long the deployment waits for the job, 1 minute to 12 hours. Default: 1 hour, of which a few
+            minutes are kept for the answer. Each further hour adds one resource, because CloudFormation waits at most 1
+            hour for one.
+        wait: Whether to wait for the end of the job. Default: True. False answers as soon as the job is accepted: the
+            deployment is quick, but does not notice when the job fails.
+        tags: Tags of the job. Default: none. Changing them has no effect on a job that already exists.
+
+    Raises:
+        ValueError: when an option could only fail later; the message says what is allowed.
+
+    See https://docs.aws.amazon.com/personalize/latest/dg/API_CreateDatasetExportJob.html.
+    """
+
+    def __init__(  # noqa: PLR0913 - options, all but two by keyword
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        dataset: CfnDataset | IDatasetRef | str,
+        ingestion_mode: IngestionMode | str = IngestionMode.ALL,
+        destination: ExportDestination | None = None,
+        provider: ExportProvider | None = None,
+        generation: str | None = None,
+        job_name_prefix: str | None = None,
+        max_wait: Duration | None = None,
+        wait: bool = True,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        home = Home.of(scope)
+        dataset_arn = _dataset_arn(dataset, home)
+        mode = _checks.ingestion_mode(ingestion_mode)
+        links = _links(max_wait, wait=wait)
+        if generation is not None:
+            _checks.check_generation(generation)
+        if job_name_prefix is not None:
+            _checks.check_job_name_prefix(job_name_prefix)
+        if tags is not None:
+            _checks.check_tags(tags)
+        for what, shared in (("ExportDestination", destination), ("ExportProvider", provider)):
+            if shared is not None:
+                _check_region(what, shared, home)
+
+        super().__init__(scope, construct_id)
+        home.remember_on(self)
+        self.destination: ExportDestination = destination or ExportDestination(self, "Destination")
+        """Where the export is written."""
+        self.provider: ExportProvider = provider or ExportProvider.for_stack(scope)
+        """The function that does the work."""
+        default_prefix = _checks.default_job_name_prefix(home.job_name_part, construct_id)
+        properties = {
+            "ServiceToken": self.provider.service_token,
+            "JobNamePrefix": job_name_prefix or default_prefix,
+            "DatasetArn": dataset_arn,
+            "IngestionMode": mode.value,
+            "RoleArn": self.destination.role_arn,
+            "Destination": self.destination.path,
+            "KmsKeyArn": self.destination.kms_key_arn,
+            "Generation": generation or None,
+            "Tags": [{"Key": key, "Value": (tags or {})[key]} for key in sorted(tags or {})] or None,
+            "Wait": None if wait else "false",
+            **links[0],
+        }
+        needs = _permissions.Needs(
+            dataset_arn=dataset_arn,
+            job_arn=home.job_arn(f"{job_name_prefix or home.job_name_part}-*"),
+            role_arn=self.destination.role_arn,
+            tags=bool(tags),
+        )
+        self._last = self._add_resources(properties, links[1:], needs)
+
+    def _add_resources(
+        self, properties: dict[str, Any], links: list[dict[str, str]], needs: _permissions.Needs
+    ) -> CfnResource:
+        given = {name: value for name, value in properties.items() if value is not None}
+        resource = CfnResource(self, "Resource", type=_EXPORT, properties=given)
+        # Created after every permission, so that the job does not meet half of them; deleted before any of them.
+        resource.node.add_dependency(*self.destination._dependencies, self.provider._allow(needs))  # noqa: SLF001
+        for number, waiting in enumerate(links, start=2):
+            job_arn = resource.get_att("DatasetExportJobArn")
+            link = {"ServiceToken": self.provider.service_token, "JobArn": job_arn, **waiting}
+            resource = CfnResource(self, f"Link{number}", type=_LINK, properties=link)
+        return resource
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` list and read what is exported to this destination, and decrypt it.
+
+        Args:
+            grantee: The role, user or function that reads.
+
+        Returns:
+            The grant on the bucket.
+        """
+        return self.destination.grant_read(grantee)
+
+    @cached_property
+    def job_name(self) -> str:
+        """The name of the job."""
+        return self._attribute("JobName")
+
+    @cached_property
+    def job_arn(self) -> str:
+        """The ARN of the job."""
+        return self._attribute("DatasetExportJobArn")
+
+    @cached_property
+    def dataset_arn(self) -> str:
+        """The ARN of the exported dataset, as the job reports it."""
+        return self._attribute("DatasetArn")
+
+    @cached_property
+    def ingestion_mode(self) -> str:
+        """The ingestion mode, as the job reports it."""
+        return self._attribute("IngestionMode")
+
+    @cached_property
+    def role_arn(self) -> str:
+        """The ARN of the role the job writes with, as the job reports it."""
+        return self._attribute("RoleArn")
+
+    @cached_property
+    def output_path(self) -> str:
+        """Where the job writes, `s3://bucket/prefix/job name/`; AWS does not document the names of the objects."""
+        return self._attribute("OutputPath")
+
+    @cached_property
+    def kms_key_arn(self) -> str:
+        """The ARN of the key the job encrypts with; empty when it leaves encryption to the bucket."""
+        return self._attribute("KmsKeyArn")
+
+    @cached_property
+    def status(self) -> str:
+        """The state of the job when the deployment was answered: `ACTIVE`, or an earlier one with `wait=False`."""
+        return self._attribute("Status")
+
+    @cached_property
+    def creation_time(self) -> str:
+        """When the job was created, ISO 8601 in UTC."""
+        return self._attribute("CreationDateTime")
+
+    @cached_property
+    def last_updated_time(self) -> str:
+        """When the job last changed its state, ISO 8601 in UTC."""
+        return self._attribute("LastUpdatedDateTime")
+
+    @cached_property
+    def failure_reason(self) -> str:
+        """Why the job failed; empty when it did not."""
+        return self._attribute("FailureReason")
+
+    def _attribute(self, name: str) -> str:
+        return Token.as_string(self._last.get_att(name))
+
+
+def _dataset_arn(dataset: CfnDataset | IDatasetRef | str, home: Home) -> str:
+    """Return the ARN of `dataset`, checked as far as it is known."""
+    if not isinstance(dataset, str):
+        return _referenced_arn(dataset, home)
+    known = _checks.dataset_arn(dataset)
+    if known is not None:
+        _checks.check_home(known, stack=home.path, partition=home.partition, region=home.region, account=home.account)
+    return dataset
+
+
+def _referenced_arn(dataset: CfnDataset | IDatasetRef, home: Home) -> str:
+    # `dataset_ref.dataset_arn` of a CfnDataset synthesises a Ref, which AWS documents as the name of the dataset.
+    for resource in (dataset, _default_child(dataset)):
+        arn = getattr(resource, "attr_dataset_arn", None)
+        if arn is not None:
+            _checks.check_dataset_type(str(resource.name), str(resource.dataset_type))
+            return str(arn)
+    if hasattr(dataset, "dataset_ref"):
+        return _dataset_arn(str(dataset.dataset_ref.dataset_arn), home)
+    raise ValueError(
+        f"dataset is of type {type(dataset).__name__}. It must be a CfnDataset, a reference to one, or the ARN of a "
+        "dataset as a string."
+    )
+
+
+def _default_child(dataset: object) -> object:
+    node = getattr(dataset, "node", None)
+    return getattr(node, "default_child", None)
+
+
+def _check_region(what: str, shared: ExportDestination | ExportProvider, home: Home) -> None:
+    _checks.check_same_region(what, shared.home.path, shared.home.region, stack=home.path, stack_region=home.region)
+
+
+def _links(max_wait: Duration | None, *, wait: bool) -> list[dict[str, str]]:
+    """Split the waiting time over as many resources as it takes."""
+    seconds = float(_CLOUDFORMATION_LIMIT_SECONDS)
+    if max_wait is not None:
+        seconds = max_wait.to_seconds()
+        _checks.check_max_wait(seconds, wait=wait)
+    count = 1 if seconds <= _CLOUDFORMATION_LIMIT_SECONDS else ceil(seconds / _LINK_SECONDS)
+    links = []
+    for number in range(count):
+        waits = int(min(_LINK_SECONDS, seconds - number * _LINK_SECONDS))
+        link = {"ServiceTimeout": str(waits + _ANSWER_SECONDS), "MaxWaitSeconds": str(waits)}
+        links.append(link if number == count - 1 else {**link, "MoreLinks": "true"})
+    return links

@@ -1,0 +1,200 @@
+"""The one Lambda function that starts export jobs and waits for them, shared by every export of a stack.
+
+It is not a CDK provider framework: the function answers CloudFormation itself, and hands over to itself before its 15
+minutes end. See https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsii
+from aws_cdk import Duration, IAnyProducer, IResolveContext, Lazy, RemovalPolicy
+from constructs import Construct
+
+from cdk_personalize_export import _permissions
+from cdk_personalize_export._home import Home
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_lambda as lambda_
+    from aws_cdk import aws_logs as logs
+    from aws_cdk.aws_iam import CfnManagedPolicy
+    from constructs import IConstruct
+
+_STACK_CHILD_ID = "PersonalizeExportProvider"
+_HANDLER_FOLDER = Path(__file__).with_name("handler")
+_RUNTIMES = ("PYTHON_3_14", "PYTHON_3_13", "PYTHON_3_12")  # those the handler is tested on, newest first
+_MEMORY_MB = 128
+_TIMEOUT_MINUTES = 15
+
+
+class ExportProvider(Construct):
+    """The Lambda function behind `DatasetExport`, with its role, its policy and its log group.
+
+    One is made per stack by itself. Make one yourself to change what is below, and pass it to every export that shall
+    use it. To put a permissions boundary on its role, use `PermissionsBoundary.of(provider).apply(...)`.
+
+    Args:
+        scope: The construct this belongs to.
+        construct_id: Its name within `scope`.
+        log_group: Where the function logs. Default: a log group of its own. Pass one to encrypt it with your key, or to
+            collect logs in one place.
+        log_retention: How long log events are kept. Default: one year, because the log is the only record of who
+            exported what and when beyond the job itself, and a deployment writes a few kilobytes. Not with `log_group`.
+        log_removal_policy: What becomes of the log group with the stack. Default: RETAIN, because a first deployment
+            that fails is removed by CloudFormation, and its error message points to this log. Not with `log_group`.
+        runtime: The Python runtime. Default: the newest of 3.14, 3.13 and 3.12 that the installed aws-cdk-lib knows.
+            Choose an older one where your Region or your rules lack it.
+        reserved_concurrent_executions: How many exports may be watched at once. Default: unreserved. Each running
+            export occupies one execution; new AWS accounts have 10 in all.
+
+    Raises:
+        ValueError: when `log_group` is combined with an option of the log group it replaces; when the exports need more
+            permissions than one role can hold.
+
+    See https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html.
+    """
+
+    def __init__(  # noqa: PLR0913 - options, all but two by keyword
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        log_group: logs.ILogGroup | None = None,
+        log_retention: logs.RetentionDays | None = None,
+        log_removal_policy: RemovalPolicy | None = None,
+        runtime: lambda_.Runtime | None = None,
+        reserved_concurrent_executions: int | None = None,
+    ) -> None:
+        if log_group is not None and (log_retention is not None or log_removal_policy is not None):
+            raise ValueError(
+                "log_group is given together with log_retention or log_removal_policy, which describe the log group "
+                "that is made without it: set them on your log group instead."
+            )
+        super().__init__(scope, construct_id)
+        self.home = Home.of(scope)
+        self._policies: list[tuple[_LazyPolicy, CfnManagedPolicy]] = []
+        log_group = log_group or _log_group(self, log_retention, log_removal_policy)
+        self._function, self._role_name = _function(self, log_group, runtime, reserved_concurrent_executions)
+        self.service_token: str = self._function.function_arn
+        """The ARN custom resources are sent to."""
+        self._base = _permissions.function_statements(self.service_token, log_group.log_group_arn)
+
+    @property
+    def function(self) -> lambda_.Function:
+        """The function, for metrics, alarms and the like."""
+        return self._function
+
+    @classmethod
+    def for_stack(cls, scope: IConstruct) -> ExportProvider:
+        """Return the provider of the stack `scope` is in, made on first use.
+
+        A nested stack and every stack of a Stage have their own.
+        """
+        stack = Home.of(scope).stack
+        known = vars(stack).get(_STACK_CHILD_ID)
+        if not isinstance(known, ExportProvider):
+            known = cls(stack, _STACK_CHILD_ID)
+            # Remembered here, because asking the stack for its child would be three jsii calls per export.
+            setattr(stack, _STACK_CHILD_ID, known)
+        return known
+
+    def _allow(self, needs: _permissions.Needs) -> CfnManagedPolicy:
+        """Let the function do what an export needs; return the policy that export has to wait for."""
+        for lazy, resource in self._policies:
+            if lazy.policy.covers(needs):
+                return resource
+        if self._policies:
+            lazy, resource = self._policies[-1]
+            grown = lazy.policy.with_(needs)
+            if grown.characters() <= _permissions.POLICY_CHARACTERS:
+                lazy.policy = grown
+                return resource
+        return self._add_policy(needs)
+
+    def _add_policy(self, needs: _permissions.Needs) -> CfnManagedPolicy:
+        from aws_cdk.aws_iam import CfnManagedPolicy  # noqa: PLC0415 - not at import: it costs start-up time
+
+        number = len(self._policies) + 1
+        if number > _permissions.POLICIES_PER_ROLE:
+            raise ValueError(
+                f"ExportProvider {self.node.path!r} has too many exports: its permissions fill "
+                f"{_permissions.POLICIES_PER_ROLE} managed policies of {_permissions.POLICY_CHARACTERS} characters, "
+                "and a role can have no more. Give the further exports a function of their own with "
+                'provider=ExportProvider(self, "Another").'
+            )
+        base = [] if self._policies else self._base
+        lazy = _LazyPolicy(_permissions.FunctionPolicy(base=base).with_(needs))
+        # A resource of its own, on which the function does not depend: it names the function, so that would be a cycle.
+        resource = CfnManagedPolicy(
+            self,
+            "Policy" if number == 1 else f"Policy{number}",
+            description="What the dataset exports of this stack call",
+            policy_document=Lazy.uncached_any(lazy),
+            roles=[self._role_name],
+        )
+        self._policies.append((lazy, resource))
+        return resource
+
+
+@jsii.implements(IAnyProducer)
+class _LazyPolicy:
+    """A policy document that is read at synthesis, when every export has added to it."""
+
+    def __init__(self, policy: _permissions.FunctionPolicy) -> None:
+        self.policy = policy
+
+    def produce(self, context: IResolveContext) -> Any:  # noqa: ANN401, ARG002 - the signature of the CDK
+        return self.policy.document()
+
+
+def _log_group(
+    scope: Construct, retention: logs.RetentionDays | None, removal_policy: RemovalPolicy | None
+) -> logs.LogGroup:
+    from aws_cdk import aws_logs  # noqa: PLC0415 - not at import: it costs start-up time
+
+    return aws_logs.LogGroup(
+        scope,
+        "Logs",
+        retention=retention or aws_logs.RetentionDays.ONE_YEAR,
+        removal_policy=removal_policy or RemovalPolicy.RETAIN,
+    )
+
+
+def _function(
+    scope: Construct, log_group: logs.ILogGroup, runtime: lambda_.Runtime | None, reserved: int | None
+) -> tuple[lambda_.Function, str]:
+    from aws_cdk import aws_iam, aws_lambda  # noqa: PLC0415 - not at import: it costs start-up time
+
+    role = aws_iam.Role(
+        scope,
+        "Role",
+        assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"),
+        description="Starts Amazon Personalize dataset exports and waits for them",
+    )
+    function = aws_lambda.Function(
+        scope,
+        "Function",
+        description="Starts Amazon Personalize dataset exports and waits for them",
+        code=aws_lambda.Code.from_asset(str(_HANDLER_FOLDER), exclude=["__pycache__", "*.pyc"]),
+        handler="index.handler",
+        runtime=runtime or _newest_runtime(),
+        architecture=aws_lambda.Architecture.ARM_64,
+        memory_size=_MEMORY_MB,
+        timeout=Duration.minutes(_TIMEOUT_MINUTES),
+        log_group=log_group,
+        role=role,
+        reserved_concurrent_executions=reserved,
+    )
+    return function, role.role_name
+
+
+def _newest_runtime() -> lambda_.Runtime:
+    from aws_cdk.aws_lambda import Runtime  # noqa: PLC0415 - not at import: it costs start-up time
+
+    for name in _RUNTIMES:
+        runtime = getattr(Runtime, name, None)
+        if isinstance(runtime, Runtime):
+            return runtime
+    raise ValueError(f"aws-cdk-lib is too old: it knows none of {', '.join(_RUNTIMES)}. Upgrade it.")

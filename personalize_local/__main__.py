@@ -1,0 +1,151 @@
+"""The command line: `python -m personalize_local` starts a local AWS and stays, `exec -- CMD` starts one for CMD.
+
+Exit status: that of the command; 130 after Ctrl-C, 143 after SIGTERM; 127 when there is no such command; 1 when it
+does not start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+from personalize_local import node
+from personalize_local.local_aws import LocalAws, LocalAwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_PORT = 4566
+GRACE_SECONDS = 10
+COMMAND_NOT_FOUND = 127
+SIGNAL_OFFSET = 128
+
+
+class Terminated(BaseException):
+    """SIGTERM was received."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _exec(options) if options.action == "exec" else _serve(options)
+    except LocalAwsError as error:
+        print(f"personalize_local: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return SIGNAL_OFFSET + signal.SIGINT
+    except Terminated:
+        return SIGNAL_OFFSET + signal.SIGTERM
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the arguments."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--no-iam", action="store_true", help="let every call through, whatever the policies say")
+    parser = argparse.ArgumentParser(
+        prog="python -m personalize_local", description="A local AWS with Amazon Personalize.", parents=[shared]
+    )
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"where to listen (default {DEFAULT_PORT})")
+    actions = parser.add_subparsers(dest="action", metavar="exec")
+    run = actions.add_parser("exec", parents=[shared], help="start one on a free port for the lifetime of a command")
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ARGS", help="the command and its arguments")
+    options = parser.parse_args(arguments)
+    if options.action == "exec":
+        options.command = options.command[1:] if options.command[:1] == ["--"] else options.command
+        if not options.command:
+            run.error("which command? python -m personalize_local exec -- CMD ARGS")
+    return options
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    """Unwind, so that what was started ends."""
+    raise Terminated
+
+
+def _serve(options: argparse.Namespace) -> int:
+    """Start one, say how to use it, and stay."""
+    with LocalAws(iam=not options.no_iam, port=options.port) as aws:
+        print(f"# Local AWS with Amazon Personalize at {aws.endpoint}, account {aws.account}, {aws.region},", end=" ")
+        print("every call allowed." if options.no_iam else "IAM enforced.")
+        print(f"# Its log is {aws.log_path}. Ctrl-C stops it. In another terminal:")
+        for name, value in {**aws.exports(), "CDK_HOME": aws.environment()["CDK_HOME"]}.items():
+            print(f"export {name}={shlex.quote(value)}")
+        sys.stdout.flush()
+        return aws.wait()
+
+
+def _exec(options: argparse.Namespace) -> int:
+    """Run a command with a local AWS of its own."""
+    with LocalAws(iam=not options.no_iam) as aws:
+        environment = aws.environment()
+        program = shutil.which(options.command[0], path=environment.get("PATH"))
+        if program is None:
+            print(f"personalize_local: there is no command {options.command[0]!r} on the PATH", file=sys.stderr)
+            return COMMAND_NOT_FOUND
+        status = _run([program, *options.command[1:]], environment)
+        if status:
+            aws.keep_log = True
+            print(
+                f"personalize_local: exit status {status}; the log of the local AWS is {aws.log_path}", file=sys.stderr
+            )
+            if "JSII_NODE" not in environment:
+                print(f"personalize_local: {node.MISSING}", file=sys.stderr)
+        return status
+
+
+def _run(command: Sequence[str], environment: dict[str, str]) -> int:
+    """Run a command in a process group of its own and end all of it afterwards; Ctrl-C is passed on."""
+    process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - what the user asked for
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        _signal_group(process.pid, signal.SIGINT)
+        raise
+    except Terminated:
+        _signal_group(process.pid, signal.SIGTERM)
+        raise
+    finally:
+        _end_group(process)
+    return status if status >= 0 else SIGNAL_OFFSET - status
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    """Send a signal to a process group, which may be gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a command and whatever it left running, gently first."""
+    if process.poll() is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+    _signal_group(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline and _group_lives(process.pid):
+        time.sleep(0.02)
+    _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _group_lives(group: int) -> bool:
+    """Tell whether a process group has a member."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Puts everything into ministack, in the process that will serve it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from personalize_local.extension import patches, repairs
+from personalize_local.extension.calls import CallLog
+from personalize_local.extension.cloudformation import PersonalizeTypes
+from personalize_local.extension.control import Control
+from personalize_local.extension.custom_resources import CustomResources
+from personalize_local.extension.failures import FailedCreates
+from personalize_local.extension.iam import Authoriser
+from personalize_local.extension.objects import S3Objects
+from personalize_local.extension.rollback import Rollbacks
+from personalize_local.extension.routing import PersonalizeApi
+from personalize_local.service import PersonalizeService
+
+if TYPE_CHECKING:
+    from personalize_local.service import Settings
+
+logger = logging.getLogger("personalize_local")
+
+TICK_SECONDS = 0.1
+
+
+def install(endpoint: str, settings: Settings) -> None:
+    """Check the release of ministack and extend it.
+
+    Args:
+        endpoint: Where the server will listen.
+        settings: How the local Personalize behaves.
+
+    Raises:
+        IncompatibleMinistackError: It is not the release this works with.
+    """
+    patches.check()
+    log, failed_creates = CallLog(), FailedCreates()
+    authoriser = Authoriser(log)
+    service = PersonalizeService(settings, S3Objects(endpoint, iam=authoriser.enabled))
+    resources = CustomResources(endpoint, failed_creates)
+    repairs.register(log)
+    resources.register()
+    PersonalizeApi(service, authoriser).register()
+    PersonalizeTypes(service, failed_creates).register()
+    Rollbacks(failed_creates).register()
+    Control(service, log, resources).register()
+    threading.Thread(target=_tick, args=(service,), name="personalize-tick", daemon=True).start()
+
+
+def _tick(service: PersonalizeService) -> None:
+    """Let time pass for jobs that nobody asks about."""
+    while True:
+        time.sleep(TICK_SECONDS)
+        try:
+            service.tick()
+        except Exception:
+            logger.exception("a transition failed")

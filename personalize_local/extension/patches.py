@@ -1,0 +1,145 @@
+"""The edge to ministack: the one release this works with, the names of it that are used, and how they are replaced.
+
+ministack is young and its internals move, so the release is pinned exactly and every name is looked up at start-up: a
+mismatch is one line that says what to do, never an AttributeError in the middle of a deployment.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+VERSION = "1.5.33"
+
+APP = "ministack.app"
+EVALUATOR = "ministack.core.iam_evaluator"
+ACTIONS = "ministack.core.iam_actions"
+CONCURRENCY = "ministack.core.concurrency"
+LAMBDA_RUNTIME = "ministack.core.lambda_runtime"
+RESPONSES = "ministack.core.responses"
+ROUTER = "ministack.core.router"
+CLOUDFORMATION = "ministack.services.cloudformation"
+CUSTOM_RESOURCE = "ministack.services.cloudformation.custom_resource"
+PROVISIONERS = "ministack.services.cloudformation.provisioners"
+STACKS = "ministack.services.cloudformation.stacks"
+IAM = "ministack.services.iam"
+KMS = "ministack.services.kms"
+LAMBDA = "ministack.services.lambda_svc"
+LOGS = "ministack.services.cloudwatch_logs"
+S3 = "ministack.services.s3"
+STS = "ministack.services.sts"
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    APP: (
+        "AUTH",
+        "SERVICE_HANDLERS",
+        "_credential_failure",
+        "_handle_post_body_shortcuts",
+        "app",
+        "pin_request_origin",
+    ),
+    EVALUATOR: (
+        "AuthError",
+        "EvalContext",
+        "_request_origin",
+        "enforce",
+        "evaluate",
+        "evaluate_resource_policy",
+        "parse_policy_document",
+        "resolve_credential",
+        "resolve_principal",
+    ),
+    ACTIONS: ("identity_denial_message",),
+    CONCURRENCY: ("run_reentrant", "spawn_background"),
+    LAMBDA_RUNTIME: ("Worker", "execution_credentials", "invalidate_worker"),
+    RESPONSES: ("get_account_id", "get_region", "request_scope"),
+    ROUTER: ("SERVICE_PATTERNS", "extract_access_key_id", "extract_region"),
+    CLOUDFORMATION: ("_stack_events", "_stacks"),
+    CUSTOM_RESOURCE: (
+        "_lock",
+        "_normalise_resource_properties",
+        "_pending",
+        "deliver_response",
+        "invoke_custom_resource",
+        "register_token",
+    ),
+    PROVISIONERS: (
+        "_REPLACING_PROPERTIES",
+        "_RESOURCE_HANDLERS",
+        "_STACK_TAG_PROPERTY",
+        "_cr_stack_id",
+        "_delete_predecessor",
+        "_tag_map",
+    ),
+    STACKS: (
+        "_add_event",
+        "_delete_stack_async",
+        "_roll_back_operation",
+        "_runs_on_worker_thread",
+        "_update_resource",
+        "run_reentrant",
+    ),
+    IAM: ("_roles",),
+    KMS: ("key_policy_for_arn",),
+    LAMBDA: (
+        "_account_region_from_function_config",
+        "_emit_lambda_logs",
+        "_execution_record_for_config",
+        "_get_func_record_for_ref",
+        "invoke_async_with_retry",
+    ),
+    LOGS: ("_log_groups",),
+    S3: ("_bucket_encryption", "_bucket_policies", "_bucket_tags", "_buckets", "_object_versions"),
+    STS: ("register_session",),
+}
+
+
+class IncompatibleMinistackError(Exception):
+    """ministack is not there, is another release, or lacks a name; the message says what to do."""
+
+
+def check(names: Mapping[str, Iterable[str]] = NAMES, version: str = VERSION) -> None:
+    """Refuse anything but the ministack this was written for.
+
+    Raises:
+        IncompatibleMinistackError: With one line that says what was found and what to run.
+    """
+    remedy = f"pip install ministack=={version}"
+    try:
+        found = metadata.version("ministack")
+    except metadata.PackageNotFoundError:
+        raise IncompatibleMinistackError(
+            f"personalize_local needs ministack=={version}, found none: {remedy}"
+        ) from None
+    if found != version:
+        raise IncompatibleMinistackError(f"personalize_local needs ministack=={version}, found {found}: {remedy}")
+    missing = [f"{module}.{name}" for module, wanted in names.items() for name in _missing(module, wanted)]
+    if missing:
+        raise IncompatibleMinistackError(
+            f"personalize_local needs ministack=={version}, but {', '.join(missing)} is not in it; "
+            f"somebody changed it: pip install --force-reinstall ministack=={version}"
+        )
+
+
+def _missing(module: str, names: Iterable[str]) -> list[str]:
+    """Return the names that the module does not have, or the module itself."""
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        return ["(the module)"]
+    return [name for name in names if not hasattr(found, name)]
+
+
+def load(module: str) -> Any:
+    """Return a module of ministack; it has no types, so everything behind this is Any."""
+    return importlib.import_module(module)
+
+
+def wrap(module: str, name: str, make: Callable[[Any], Any]) -> None:
+    """Replace ``module.name`` with what ``make`` returns for the original."""
+    owner = load(module)
+    setattr(owner, name, make(getattr(owner, name)))

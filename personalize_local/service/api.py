@@ -1,0 +1,113 @@
+"""The local Amazon Personalize: takes a call, answers as the API does.
+
+Every call first lets the time pass that has passed (`PersonalizeService.tick`), then is validated, then handled under
+one lock. The order of checks is: well formed, exists, state, name, quota (inferred). Operations:
+https://docs.aws.amazon.com/personalize/latest/dg/API_Operations.html.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from personalize_local.service.control import ControlPlane
+from personalize_local.service.errors import ApiError
+from personalize_local.service.model import BAD_REQUEST, Operation, operations
+from personalize_local.service.settings import Fault, FaultPlan, Settings, texts
+from personalize_local.service.validation import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from personalize_local.service.ports import Caller, ObjectStore
+
+ACCEPTED = "ok"
+DEFAULT_FAULT_CODE = "InternalFailure"
+_COMMON_STATUSES = {"InternalFailure": 500, "InternalServerException": 500, "ServiceUnavailableException": 503}
+
+
+class Call(NamedTuple):
+    """One call the service received; ``outcome`` is ``ok`` or the error code."""
+
+    operation: str
+    params: dict[str, Any]
+    caller: Caller
+    outcome: str
+
+
+class PersonalizeService:
+    """The service of every account and Region.
+
+    Args:
+        settings: How it behaves.
+        objects: How jobs reach Amazon S3.
+        clock: The time in seconds; tests pass their own.
+    """
+
+    def __init__(self, settings: Settings, objects: ObjectStore, clock: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self.calls: list[Call] = []
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._plan = FaultPlan(settings.faults)
+        self._control = ControlPlane(settings, objects, clock, self._lock, self._plan)
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The failures to have; may be changed at any time. Assigning a list starts its counts anew."""
+        return self._plan.faults
+
+    @faults.setter
+    def faults(self, faults: Iterable[Fault]) -> None:
+        with self._lock:
+            self._plan.replace(faults)
+
+    def call(self, operation: str, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        """Answer one call.
+
+        Args:
+            operation: Its name, such as ``CreateDatasetExportJob``.
+            params: The request, with the member names of the API.
+            caller: Who calls, in which account and Region.
+
+        Returns:
+            The answer, ready for JSON; times are epoch seconds.
+
+        Raises:
+            ApiError: What the API answers instead.
+        """
+        self.tick()
+        received = copy.deepcopy(params)
+        try:
+            with self._lock:
+                answer = self._handle(operation, params, caller)
+        except ApiError as error:
+            self.calls.append(Call(operation, received, caller, error.code))
+            raise
+        self.calls.append(Call(operation, received, caller, ACCEPTED))
+        return answer
+
+    def tick(self) -> None:
+        """Run every change of state that is due; the work of jobs runs in this thread, outside the lock."""
+        self._control.tick()
+
+    def _handle(self, operation: str, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        model = operations().get(operation)
+        handler = self._control.handlers.get(operation)
+        if model is None or handler is None:
+            raise ApiError("UnknownOperationException", f"The local Personalize has no operation {operation}.")
+        fault = self._plan.strike(operation, texts(params), failing=True)
+        if fault is not None:
+            raise _with_status(ApiError(fault.error or DEFAULT_FAULT_CODE, fault.message), model)
+        try:
+            return handler(validate(model.input, params), caller)
+        except ApiError as error:
+            raise _with_status(error, model) from None
+
+
+def _with_status(error: ApiError, model: Operation) -> ApiError:
+    """Give the error the HTTP status the model has for it."""
+    status = model.statuses.get(error.code, _COMMON_STATUSES.get(error.code, BAD_REQUEST))
+    return ApiError(error.code, error.message, status)

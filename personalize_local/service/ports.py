@@ -1,0 +1,61 @@
+"""The seam to the outside: who calls, and how jobs reach Amazon S3.
+
+A job reads and writes with the role it was given
+(https://docs.aws.amazon.com/personalize/latest/dg/granting-personalize-s3-access.html). The local AWS implements this
+with real HTTP and policies, the tests with a dictionary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The account and Region a request is for, and the principal that sent it."""
+
+    account: str
+    region: str
+    partition: str = "aws"
+    arn: str = ""
+
+
+class ObjectStore(Protocol):
+    """How the service reads and writes objects on behalf of a role."""
+
+    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterable[tuple[str, bytes]]:
+        """Yield key and body of every object under ``location`` (``s3://bucket/key-or-prefix``).
+
+        Raises:
+            AccessRefused: The role or the bucket policy does not allow it.
+            ApiError: The location can not be read for another reason.
+        """
+
+    def write(  # noqa: PLR0913 - what an S3 write with a role needs
+        self,
+        *,
+        role_arn: str,
+        location: str,
+        name: str,
+        body: Iterable[bytes] | BinaryIO,
+        kms_key_arn: str | None,
+        caller: Caller,
+        source_arn: str,
+    ) -> None:
+        """Write ``body`` as the object ``name`` under ``location``.
+
+        Raises:
+            AccessRefused: The role or the bucket policy does not allow it.
+            ApiError: The location can not be written for another reason.
+        """
+
+    def check_role(self, *, role_arn: str, caller: Caller) -> None:
+        """Check that Personalize can assume the role.
+
+        Raises:
+            ApiError: ``InvalidInputException`` when it can not.
+        """

@@ -1,0 +1,558 @@
+"""A controlled world around the real handler and the real local Personalize: clock, Lambda, the wire, and what goes wrong.
+
+Only the outside of the handler is replaced. Its AWS clients are real ones: botocore serialises, parses and raises as
+ever, and just the last step, sending, is done here. Lambda is modelled after
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html: an event whose invocation dies is run
+again after one and after two minutes, and may be delivered more than once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import random
+import re
+import threading
+import traceback
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore import UNSIGNED
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from index import handle
+from outside import Outside
+
+from personalize_local.service import ApiError, Caller, Fault, PersonalizeService, Settings
+from tests.lifecycle.lifecycle_strand import Strand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import BinaryIO
+
+    from tests.lifecycle.lifecycle_cloudformation import CloudFormation, Request
+
+START = 1_767_323_045.0  # 2026-01-02T03:04:05Z
+ACCOUNT, REGION = "123456789012", "us-east-1"
+HERE = Caller(ACCOUNT, REGION)
+FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:Shop-Export"
+TIMEOUT_SECONDS = 900.0
+RETRY_SECONDS = (60.0, 120.0)
+LAMBDA_LOOP_LIMIT = 16
+LONGEST_ASYNC_PAYLOAD_BYTES = 262_144
+CREATE, DESCRIBE = "CreateDatasetExportJob", "DescribeDatasetExportJob"
+JOB_NAME = re.compile(r"(?P<base>.+-[a-z2-7]{12})(-(?P<attempt>\d+))?")
+SCHEMA = {
+    "type": "record",
+    "name": "Interactions",
+    "namespace": "com.amazonaws.personalize.schema",
+    "fields": [
+        {"name": "USER_ID", "type": "string"},
+        {"name": "ITEM_ID", "type": "string"},
+        {"name": "TIMESTAMP", "type": "long"},
+    ],
+    "version": "1.0",
+}
+ITEMS_SCHEMA = {
+    **SCHEMA,
+    "name": "Items",
+    "fields": [{"name": "ITEM_ID", "type": "string"}, {"name": "GENRES", "type": "string", "categorical": True}],
+}
+
+
+class Crash(BaseException):
+    """The invocation dies where it stands."""
+
+
+class Killed(BaseException):
+    """Lambda ends the invocation at its timeout."""
+
+
+class WorldEnded(BaseException):
+    """The scenario is over; what still waits goes home."""
+
+
+class Objects:
+    """The buckets: what was written stays."""
+
+    def __init__(self) -> None:
+        self.written: dict[str, bytes] = {}
+
+    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterable[tuple[str, bytes]]:
+        raise NotImplementedError
+
+    def write(  # noqa: PLR0913 - the port's own signature
+        self,
+        *,
+        role_arn: str,  # noqa: ARG002
+        location: str,
+        name: str,
+        body: Iterable[bytes] | BinaryIO,
+        kms_key_arn: str | None,  # noqa: ARG002
+        caller: Caller,  # noqa: ARG002
+        source_arn: str,  # noqa: ARG002
+    ) -> None:
+        self.written[location + name] = b"".join(body)
+
+    def check_role(self, *, role_arn: str, caller: Caller) -> None:
+        pass
+
+
+@dataclass
+class Trouble:
+    """What goes wrong next; every list is used up from its head."""
+
+    calls: deque[str] = field(default_factory=deque)  # to Personalize: an error code, "lost", "unheard", "resent", "slow"
+    creates: deque[str] = field(default_factory=deque)  # the same, for CreateDatasetExportJob only
+    puts: deque[str] = field(default_factory=deque)
+    invokes: deque[str] = field(default_factory=deque)
+    jobs: deque[tuple[float, str]] = field(default_factory=deque)  # how long, and why it fails or nothing
+    denied_until: float = 0.0
+    denial: str = "AccessDeniedException"
+    invisible_seconds: float = 0.0
+    crash_at: dict[int, str] = field(default_factory=dict)  # number of the outside call → "before" or "after" its effect
+
+
+@dataclass
+class Started:
+    """A job the handler started."""
+
+    name: str
+    base: str
+    attempt: int
+    at: float
+    request: Request
+
+
+TEXTS = {
+    "ThrottlingException": "Rate exceeded",
+    "LimitExceededException": "More than 5 resources with PENDING or IN_PROGRESS status.",
+    "ResourceInUseException": "The dataset is in use.",
+    "InternalFailure": "Something went wrong on our side.",
+    "ServiceUnavailableException": "Come back later.",
+    "AccessDeniedException": f"User: {FUNCTION} is not authorized to perform this action.",
+    "InvalidInputException": "Personalize can not assume the role.",
+    "TooManyTagsException": "Too many tags.",
+    "Final": "The path is wrong.",
+}
+CODES = {"Final": "InvalidInputException"}
+STATUSES = {"InternalFailure": 500, "ServiceUnavailableException": 503}
+SLOW_SECONDS = 20.0
+LATE_SECONDS = 40.0
+
+
+class World:
+    """Time, Lambda, Personalize and a stack in CloudFormation."""
+
+    cloudformation: CloudFormation
+
+    def __init__(self, seed: int = 0, concurrent_jobs: int = 5) -> None:
+        self.now = START
+        self.clock_offset = 0.0
+        self.random = random.Random(seed)  # noqa: S311 - plays dice, protects nothing
+        self.trouble = Trouble()
+        self.objects = Objects()
+        self.lines: list[str] = []
+        self.raised: list[tuple[Request, str]] = []
+        self.started: dict[str, Started] = {}
+        self.invocations: list[Invocation] = []
+        self.calls: Counter[str] = Counter()
+        self.outside_calls = 0
+        self.violations: list[str] = []
+        self.watch: Callable[[Started], None] = lambda _started: None
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._horizon = START
+        self._ended: dict[str, dict[str, Any]] = {}
+        settings = Settings(job_seconds=100.0, resource_seconds=0.0, concurrent_jobs=concurrent_jobs)
+        self.service = PersonalizeService(settings, self.objects, clock=lambda: self.now)
+        self._make_datasets()
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def at(self, moment: float, action: Callable[[], None]) -> None:
+        """Plans something."""
+        heapq.heappush(self._events, (max(moment, self.now), next(self._numbers), action))
+
+    def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Lets time pass, or less of it when something holds sooner."""
+        self._horizon = self.now + seconds
+        while not until() and self._events and self._events[0][0] <= self._horizon:
+            moment, _, action = heapq.heappop(self._events)
+            self.now = max(self.now, moment)
+            action()
+        if not until():
+            self.now = max(self.now, self._horizon)
+        self.service.tick()
+
+    def may_skip_to(self, moment: float) -> bool:
+        """Whether nothing else happens before, so that whoever waits can just go on."""
+        return moment <= self._horizon and (not self._events or self._events[0][0] > moment)
+
+    def drain(self) -> None:
+        """Lets everything come to its end; whoever waits for ever is found out."""
+        for _ in range(100_000):
+            if not self._events:
+                return
+            self.run(self._events[0][0] - self.now + 1)
+        self.violations.append("the world never comes to rest")
+
+    def close(self) -> None:
+        """Ends what still runs."""
+        for invocation in self.invocations:
+            invocation.end()
+
+    # -- Personalize -------------------------------------------------------------------------------------------------
+
+    def job(self, name: str) -> dict[str, Any] | None:
+        """Looks at a job as it is, past every trouble of the wire."""
+        if name not in self._ended:
+            arn = job_arn(name)
+            try:
+                found = self.service.call(DESCRIBE, {"datasetExportJobArn": arn}, HERE)["datasetExportJob"]
+            except ApiError:
+                return None
+            if found["status"] not in ("ACTIVE", "CREATE FAILED"):
+                return dict(found)
+            self._ended[name] = found
+        return self._ended[name]
+
+    def job_exists(self, name: str) -> bool:
+        return self.job(name) is not None
+
+    def add_foreign_job(self, name: str, seconds: float, reason: str = "") -> None:
+        """Somebody else starts a job, if there is room for it."""
+        self.service.faults = [Fault("Job", seconds=seconds, message=reason)]
+        request = {
+            "jobName": name,
+            "datasetArn": dataset_arn("INTERACTIONS"),
+            "roleArn": f"arn:aws:iam::{ACCOUNT}:role/foreign",
+            "jobOutput": {"s3DataDestination": {"path": "s3://foreign/"}},
+        }
+        try:
+            self.service.call(CREATE, request, HERE)
+        except ApiError:
+            pass
+        finally:
+            self.service.faults = []
+
+    def _make_datasets(self) -> None:
+        call = self.service.call
+        schema = call("CreateSchema", {"name": "interactions", "schema": json.dumps(SCHEMA)}, HERE)["schemaArn"]
+        items = call("CreateSchema", {"name": "items", "schema": json.dumps(ITEMS_SCHEMA)}, HERE)["schemaArn"]
+        group = call("CreateDatasetGroup", {"name": "shop"}, HERE)["datasetGroupArn"]
+        for kind, arn in (("Interactions", schema), ("Items", items)):
+            call(
+                "CreateDataset",
+                {"name": kind, "schemaArn": arn, "datasetGroupArn": group, "datasetType": kind},
+                HERE,
+            )
+
+    # -- Lambda ------------------------------------------------------------------------------------------------------
+
+    def invoke(self, payload: bytes, delay: float = 0.5, tries: int = 1, chain: int = 1) -> None:
+        """Takes an event; it is delivered soon, and the answer to it is nobody's concern."""
+        if chain > LAMBDA_LOOP_LIMIT:
+            self.violations.append("Lambda stopped a chain of invocations")
+            return
+        self.at(self.now + delay, lambda: self._start(payload, tries, chain))
+
+    def _start(self, payload: bytes, tries: int, chain: int) -> None:
+        invocation = Invocation(self, payload, tries, chain)
+        self.invocations.append(invocation)
+        invocation.resume()
+
+    def running(self) -> list[Invocation]:
+        """The invocations under way."""
+        return [invocation for invocation in self.invocations if not invocation.over]
+
+
+class Invocation:
+    """One run of the function."""
+
+    def __init__(self, world: World, payload: bytes, tries: int, chain: int) -> None:
+        self.world, self.payload, self.tries, self.chain = world, payload, tries, chain
+        self.event = json.loads(payload)
+        self.request = world.cloudformation.request_of(self.event["ResponseURL"])
+        self.ends_at = world.now + TIMEOUT_SECONDS
+        self.calls: Counter[str] = Counter()
+        self._strand = Strand(self._work)
+
+    @property
+    def over(self) -> bool:
+        return self._strand.over
+
+    def resume(self, error: BaseException | None = None) -> None:
+        """Goes on until it waits for something; when it has died, Lambda runs its event again."""
+        self._strand.resume(error)
+        if self._strand.over:
+            self._finish(self._strand.error)
+
+    def end(self) -> None:
+        if not self._strand.over:
+            self._strand.resume(WorldEnded())
+
+    def _work(self) -> None:
+        _running.invocation = self
+        handle(self.event, Context(self), WorldOutside(self))
+
+    def _finish(self, error: BaseException | None) -> None:
+        if error is None or isinstance(error, WorldEnded):
+            return
+        text = "".join(traceback.format_exception(error))
+        self.world.raised.append((self.request, text))
+        if not isinstance(error, Crash):
+            self.request.unexpected.append(type(error).__name__)
+        if self.tries > len(RETRY_SECONDS):
+            self.request.lambda_gave_up = True
+            return
+        delay = RETRY_SECONDS[self.tries - 1]
+        self.request.trouble_until(self.world.now + delay)
+        self.world.invoke(self.payload, delay, self.tries + 1, self.chain)
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass for this invocation."""
+        if seconds <= 0:
+            return
+        world, wake = self.world, self.world.now + seconds
+        error = Killed() if wake >= self.ends_at else None
+        wake = min(wake, self.ends_at)
+        if world.may_skip_to(wake):
+            world.now = wake
+            if error is not None:
+                raise error
+            return
+        world.at(wake, lambda: None if self.over else self.resume(error))
+        self._strand.park()
+
+    def call(self, what: str, effect: Callable[[], Any], seconds: float) -> Any:
+        """Does one thing to the outside, and may die before or after it."""
+        world = self.world
+        number = world.outside_calls
+        world.outside_calls += 1
+        world.calls[what] += 1
+        self.calls[what] += 1
+        self._crash(number, "before")
+        self.wait(seconds / 2)
+        result, failure = None, None
+        try:
+            result = effect()
+        except Exception as error:  # noqa: BLE001 - the answer may be an error; it takes its way back all the same
+            failure = error
+        self.wait(seconds / 2)
+        self._crash(number, "after")
+        if failure is not None:
+            raise failure
+        return result
+
+    def _crash(self, number: int, when: str) -> None:
+        if self.world.trouble.crash_at.get(number) == when:
+            del self.world.trouble.crash_at[number]
+            self.request.faults.append(f"crash {when} outside call {number}")
+            raise Crash
+
+
+class Context:
+    """Lambda's context: the time left is told by the wall clock, as in Lambda's own runtime."""
+
+    invoked_function_arn = FUNCTION
+    log_group_name = "/aws/lambda/Shop-Export"
+    log_stream_name = "2026/01/02/[$LATEST]0123456789abcdef0123456789abcdef"
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._world = invocation.world
+        self._ends_at = invocation.ends_at + self._world.clock_offset
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self._ends_at - self._world.now - self._world.clock_offset) * 1000)
+
+
+class WorldOutside(Outside):
+    """What the handler takes for the world."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        super().__init__()
+        self._invocation = invocation
+        self._world = invocation.world
+
+    def now(self) -> float:
+        return self._world.now + self._world.clock_offset
+
+    def sleep(self, seconds: float) -> None:
+        self._invocation.call("sleep", lambda: None, seconds)
+
+    def chance(self) -> float:
+        return self._world.random.random()
+
+    def say(self, line: str) -> None:
+        self._invocation.call("say", lambda: self._world.lines.append(line), 0)
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        return _client(service, region or REGION)
+
+    def put(self, url: str, body: bytes, timeout: float) -> int:
+        request = self._invocation.request
+        puts = self._world.trouble.puts
+        kind = "dead" if request.unreachable else (puts.popleft() if puts else "ok")
+        if kind != "ok":
+            request.faults.append(f"PUT: {kind}")
+        seconds = timeout if kind in ("timeout", "unheard", "late", "dead") else 0.2
+        status: int = self._invocation.call("put", lambda: self._put(kind, url, body), seconds)
+        return status
+
+    def _put(self, kind: str, url: str, body: bytes) -> int:
+        world, cloudformation = self._world, self._world.cloudformation
+        if kind in ("500", "503", "403", "429"):
+            self._invocation.request.trouble_until(world.now + 20)
+            return int(kind)
+        if kind in ("ok", "unheard"):
+            status = cloudformation.take(url, body)
+            if kind == "ok":
+                return status
+        if kind == "late":
+            world.at(world.now + LATE_SECONDS, lambda: cloudformation.take_late(url, body))
+        self._invocation.request.trouble_until(world.now + 30)
+        if kind == "reset":
+            raise ConnectionResetError(f"connection to {url} was reset")
+        raise TimeoutError(f"PUT {url} timed out")
+
+
+# -- the wire --------------------------------------------------------------------------------------------------------
+
+_running = threading.local()
+
+
+class _Raw:
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self._body
+
+
+@cache
+def _client(service: str, region: str) -> Any:
+    """A real client; botocore itself tries once, as "resent" plays its second try without its sleeping in real time."""
+    config = Config(retries={"total_max_attempts": 1}, signature_version=UNSIGNED)
+    client = _session().client(service, region_name=region, config=config)
+    client.meta.events.register("before-send", _send_personalize if service == "personalize" else _send_lambda)
+    return client
+
+
+@cache
+def _session() -> Any:
+    return boto3.session.Session(aws_access_key_id="fake", aws_secret_access_key="fake", region_name=REGION)
+
+
+def _response(request: Any, status: int, body: object) -> AWSResponse:
+    return AWSResponse(request.url, status, {}, _Raw(json.dumps(body).encode()))
+
+
+def _error(request: Any, error: ApiError) -> AWSResponse:
+    return _response(request, error.status, {"__type": error.code, "message": error.message})
+
+
+def _send_personalize(request: Any, **_: object) -> AWSResponse:
+    invocation: Invocation = _running.invocation
+    operation = request.headers["X-Amz-Target"].decode().partition(".")[2]
+    params = json.loads(request.body)
+    trouble = _next_trouble(invocation.world, operation)
+    if trouble:
+        invocation.request.faults.append(f"{operation}: {trouble}")
+    seconds = SLOW_SECONDS if trouble == "slow" else 0.1
+
+    def effect() -> AWSResponse:
+        try:
+            answer = _answer(invocation, operation, params, trouble)
+        except ApiError as error:
+            answer_ = _error(request, error)
+        else:
+            answer_ = _response(request, 200, answer)
+        if trouble == "unheard":
+            raise ReadTimeoutError(endpoint_url=request.url)
+        return answer_
+
+    result: AWSResponse = invocation.call(operation, effect, seconds)
+    return result
+
+
+def _next_trouble(world: World, operation: str) -> str:
+    trouble = world.trouble
+    if world.now < trouble.denied_until and (operation == CREATE or trouble.denial == "AccessDeniedException"):
+        return trouble.denial
+    if operation == CREATE and trouble.creates:
+        return trouble.creates.popleft()
+    return trouble.calls.popleft() if trouble.calls else ""
+
+
+def _answer(invocation: Invocation, operation: str, params: dict[str, Any], trouble: str) -> dict[str, Any]:
+    world = invocation.world
+    if trouble == "lost":
+        raise ConnectionClosedError(endpoint_url="https://personalize")
+    if trouble in TEXTS:
+        raise ApiError(CODES.get(trouble, trouble), TEXTS[trouble], STATUSES.get(trouble, 400))
+    if operation == CREATE:
+        if trouble == "resent":
+            _create(invocation, params)
+        return _create(invocation, params)
+    if operation == DESCRIBE:
+        name = params["datasetExportJobArn"].rpartition("/")[2]
+        started = world.started.get(name)
+        if started is not None and world.now < started.at + world.trouble.invisible_seconds:
+            raise ApiError("ResourceNotFoundException", f"Resource Arn {name} does not exist.")
+    return world.service.call(operation, params, HERE)
+
+
+def _create(invocation: Invocation, params: dict[str, Any]) -> dict[str, Any]:
+    world = invocation.world
+    plan = world.trouble.jobs[0] if world.trouble.jobs else None
+    world.service.faults = [Fault("Job", seconds=plan[0], message=plan[1])] if plan else []
+    try:
+        answer = world.service.call(CREATE, params, HERE)
+    finally:
+        world.service.faults = []
+    if plan:
+        world.trouble.jobs.popleft()
+    match = JOB_NAME.fullmatch(params["jobName"])
+    base, attempt = (match["base"], int(match["attempt"] or 1)) if match else (params["jobName"], 1)
+    started = Started(params["jobName"], base, attempt, world.now, invocation.request)
+    world.started[started.name] = started
+    world.watch(started)
+    return answer
+
+
+def _send_lambda(request: Any, **_: object) -> AWSResponse:
+    invocation: Invocation = _running.invocation
+    world = invocation.world
+    trouble = world.trouble.invokes.popleft() if world.trouble.invokes else ""
+    if trouble:
+        invocation.request.faults.append(f"Invoke: {trouble}")
+    payload = bytes(request.body)
+    if len(payload) > LONGEST_ASYNC_PAYLOAD_BYTES or request.headers["X-Amz-Invocation-Type"] not in (b"Event", "Event"):
+        world.violations.append("the hand-over is no asynchronous invocation that Lambda takes")
+
+    def effect() -> AWSResponse:
+        if trouble == "lost":
+            raise ConnectionClosedError(endpoint_url="https://lambda")
+        if trouble and trouble != "unheard":
+            return _response(request, 429, {"__type": trouble, "message": "Rate Exceeded."})
+        world.invoke(payload, chain=invocation.chain + 1)
+        if trouble:
+            raise ReadTimeoutError(endpoint_url="https://lambda")
+        return AWSResponse(request.url, 202, {}, _Raw(b""))
+
+    result: AWSResponse = invocation.call("Invoke", effect, 0.1)
+    return result
+
+
+def dataset_arn(kind: str) -> str:
+    return f"arn:aws:personalize:{REGION}:{ACCOUNT}:dataset/shop/{kind}"
+
+
+def job_arn(name: str) -> str:
+    return f"arn:aws:personalize:{REGION}:{ACCOUNT}:dataset-export-job/{name}"

@@ -1,0 +1,156 @@
+"""Answers fit CloudFormation's limit, lead with the reason, and are delivered."""
+
+import json
+from http.client import HTTPException
+from typing import Any
+
+import pytest
+from answer import CLOUDFORMATION_LIMIT_BYTES, FAILED, SUCCESS, Answer, NotDeliveredError, Post, encode
+from hypothesis import given
+from hypothesis import strategies as st
+from outside import Journal
+from request import read_request, secrets_in
+
+from tests.unit.handler import world
+from tests.unit.handler.world import SIGNATURE, FakeOutside, event
+
+URL = f"http://127.0.0.1:1/answer?X-Amz-Signature={SIGNATURE}"
+REQUEST = read_request(event("create", URL), 0)
+LOG = "/aws/lambda/export, stream 2026/01/02/[$LATEST]0123456789abcdef"
+JOB = "arn:aws:personalize:us-east-1:123456789012:dataset-export-job/Shop-Interactions-5mkvufcohj6i"
+TAIL = f" (job: {JOB}; log: {LOG})"
+TEXT = st.text(st.characters(exclude_categories=[]))  # every category: control, astral, and lone surrogates too
+LONG_TEXT = st.builds(lambda text, times: text * times, TEXT, st.integers(0, 3000))
+
+
+def reason_of(body: bytes) -> str:
+    return str(json.loads(body)["Reason"])
+
+
+def post(outside: FakeOutside, seconds: float = 900) -> Post:
+    context = world.Context(outside, seconds)
+    journal = Journal(outside, "r", "l", secrets_in(URL))
+    return Post(outside, journal, lambda: context.get_remaining_time_in_millis() / 1000, LOG)
+
+
+def deliver(outside: FakeOutside, url: str, *, seconds: float = 900, answer: Answer | None = None) -> None:
+    post(outside, seconds).deliver(REQUEST._replace(response_url=url), answer or Answer(SUCCESS, "id", data={}))
+
+
+@given(LONG_TEXT)
+def test_no_reason_makes_the_body_too_large_or_loses_the_job_and_the_log(reason: str) -> None:
+    body = encode(REQUEST, Answer(FAILED, "id", reason, JOB), LOG)
+    assert len(body) <= CLOUDFORMATION_LIMIT_BYTES
+    shown = reason_of(body)
+    assert shown.endswith(TAIL)
+    whole = reason.encode("utf-8", "replace").decode()
+    head = shown.removesuffix(TAIL)
+    assert head == whole or (head.endswith("…") and whole.startswith(head[:-1]))
+
+
+@given(st.integers(1, 5000), st.sampled_from(["é", "😀", "\x00", '"', "\ud800", "\n"]))
+def test_a_cut_reason_is_as_long_as_possible_and_ends_between_characters(count: int, character: str) -> None:
+    body = encode(REQUEST, Answer(FAILED, "id", character * count, JOB), LOG)
+    shown = reason_of(body).removesuffix(TAIL)
+    if shown.endswith("…"):
+        assert len(body) > CLOUDFORMATION_LIMIT_BYTES - 8
+        assert set(shown[:-1]) == {character.encode("utf-8", "replace").decode()}
+
+
+@given(LONG_TEXT, LONG_TEXT)
+def test_a_monstrous_log_name_still_leaves_a_body_that_fits(reason: str, log: str) -> None:
+    assert len(encode(REQUEST, Answer(FAILED, "id", reason, JOB), log)) <= CLOUDFORMATION_LIMIT_BYTES
+
+
+def test_a_reason_without_a_job_names_the_log() -> None:
+    assert reason_of(encode(REQUEST, Answer(FAILED, "id", "no"), LOG)) == f"no (log: {LOG})"
+
+
+@given(st.dictionaries(st.sampled_from(["FailureReason", "KmsKeyArn", "OutputPath"]), LONG_TEXT))
+def test_no_attribute_makes_the_body_too_large(data: dict[str, str]) -> None:
+    body = encode(REQUEST, Answer(SUCCESS, "id", data=data), LOG)
+    assert len(body) <= CLOUDFORMATION_LIMIT_BYTES
+    assert json.loads(body)["Data"].keys() == data.keys()
+
+
+def test_the_failure_reason_is_cut_before_any_other_attribute() -> None:
+    data = {"KmsKeyArn": "k" * 2048, "FailureReason": "f" * 3000}
+    shown = json.loads(encode(REQUEST, Answer(SUCCESS, "id", data=data), LOG))["Data"]
+    assert shown["KmsKeyArn"] == data["KmsKeyArn"]
+    assert shown["FailureReason"].endswith("f…")
+
+
+def test_a_success_says_just_what_cloudformation_asks_for() -> None:
+    assert json.loads(encode(REQUEST, Answer(SUCCESS, "id", data={"Status": "ACTIVE"}), LOG)) == {
+        "Status": "SUCCESS",
+        "PhysicalResourceId": "id",
+        "StackId": REQUEST.stack_id,
+        "RequestId": REQUEST.request_id,
+        "LogicalResourceId": "InteractionsExport",
+        "Data": {"Status": "ACTIVE"},
+    }
+
+
+def test_the_put_carries_no_content_type_and_the_url_as_it_was_signed(outside: FakeOutside, post: world.Post) -> None:
+    deliver(outside, post.url)
+    headers = {name.lower(): value for name, value in post.headers[0].items()}
+    assert headers["content-type"] == ""
+    assert headers["content-length"] == str(len(post.bodies[0]))
+    assert post.url.endswith(post.targets[0])
+    assert "%3A" in post.targets[0]
+
+
+@pytest.mark.parametrize("status", [0, 408, 429, 500, 503])
+def test_a_put_that_failed_in_passing_is_repeated(outside: FakeOutside, post: world.Post, status: int) -> None:
+    post.statuses = [status, status]
+    deliver(outside, post.url)
+    assert len(post.targets) == 3
+    assert len(post.bodies) == 1
+    assert outside.sleeps == [0.75, 1.5]
+
+
+@pytest.mark.parametrize("status", [301, 400, 403])
+def test_a_request_that_is_over_ends_quietly_after_one_more_try(
+    outside: FakeOutside, post: world.Post, status: int
+) -> None:
+    post.statuses = [status] * 5
+    deliver(outside, post.url)
+    assert len(post.targets) == 2
+    assert outside.errors() == [f"CloudFormation takes no answer any more, the request is over: HTTP {status}"]
+
+
+def test_a_hiccup_of_the_presigned_url_is_survived(outside: FakeOutside, post: world.Post) -> None:
+    post.statuses = [403]
+    deliver(outside, post.url)
+    assert post.answer["Status"] == "SUCCESS"
+
+
+def test_an_answer_nobody_takes_makes_lambda_run_the_request_again(outside: FakeOutside) -> None:
+    with pytest.raises(NotDeliveredError, match=r"^CloudFormation did not take the answer: ConnectionRefusedError$"):
+        deliver(outside, URL)
+    assert len(outside.sleeps) == 10
+    assert outside.errors() == ["The answer did not arrive, so Lambda runs the request again: ConnectionRefusedError"]
+
+
+def test_the_put_gives_up_before_the_invocation_ends(outside: FakeOutside, post: world.Post) -> None:
+    post.statuses = [500] * 99
+    with pytest.raises(NotDeliveredError, match="HTTP 500"):
+        deliver(outside, post.url, seconds=4)
+    assert sum(outside.sleeps) <= 2
+
+
+def test_an_exception_that_holds_the_url_is_told_by_its_type_only(outside: FakeOutside) -> None:
+    class Leaky(FakeOutside):
+        def put(self, url: str, body: bytes, timeout: float) -> int:
+            raise HTTPException(f"can not send to {url}")
+
+    leaky = Leaky()
+    with pytest.raises(NotDeliveredError) as raised:
+        deliver(leaky, URL)
+    everything: list[Any] = [str(raised.value), leaky.lines]
+    assert SIGNATURE not in json.dumps(everything)
+
+
+def test_a_reason_that_holds_the_url_is_blanked(outside: FakeOutside, post: world.Post) -> None:
+    deliver(outside, post.url, answer=Answer(FAILED, "id", f"no route to {URL}, signature {SIGNATURE}"))
+    assert post.answer["Reason"] == f"no route to [hidden], signature [hidden] (log: {LOG})"

@@ -1,0 +1,275 @@
+"""A small world for the handler: time that is only counted, a real HTTP server for the answers, and AWS behind real boto3 clients.
+
+Requests of the clients are serialised, signed and parsed by botocore as ever; only the last step, sending, is done here.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from index import handle
+from outside import Outside
+
+START = 1_767_323_045.0  # 2026-01-02T03:04:05Z, the X-Amz-Date of the events in tests/fixtures/events
+EVENTS = Path(__file__).parents[2] / "fixtures" / "events"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:export"
+SIGNATURE = "0badc0ffee0badc0ffee0badc0ffee0badc0ffee0badc0ffee0badc0ffee0bad"
+
+
+class Crash(BaseException):
+    """The invocation dies: no code of the handler runs any more."""
+
+
+class Refusal(Exception):  # noqa: N818 - what AWS answers is an error already
+    """An error that AWS answers with."""
+
+    def __init__(self, code: str, message: str = "no", status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class Raw:
+    """The body of an HTTP response, as botocore reads it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self._body
+
+
+@dataclass
+class Post:
+    """A real HTTP server in the place of CloudFormation's presigned URL."""
+
+    url: str
+    statuses: list[int] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for body in self.bodies]
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        assert len(self.bodies) == 1, self.bodies
+        return self.answers[0]
+
+
+@contextmanager
+def post_office() -> Iterator[Post]:
+    """Opens the server; it takes what it is sent and answers with the statuses it was given, then with 200."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = post.statuses.pop(0) if post.statuses else 200
+            post.targets.append(self.path)
+            if 200 <= status < 300:
+                post.bodies.append(body)
+                post.headers.append(dict(self.headers))
+            if status:
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            else:
+                self.connection.close()  # a reset instead of an answer
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
+            pass
+
+        def finish(self) -> None:
+            if not self.wfile.closed:
+                super().finish()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    query = f"X-Amz-Date=20260102T030405Z&X-Amz-Expires=7200&X-Amz-Signature={SIGNATURE}"
+    post = Post(f"http://127.0.0.1:{server.server_port}/arn%3Aaws%3Acloudformation/answer?{query}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield post
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@dataclass
+class Personalize:
+    """Export jobs that take their time; what a test changes is public."""
+
+    now: Callable[[], float]
+    seconds: float = 100.0
+    reason: str = ""  # of a failed job
+    invisible_seconds: float = 0.0
+    running: str = "CREATE IN_PROGRESS"
+    refusals: dict[str, list[Exception | None]] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)  # how many answers of an operation get lost on the way back
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def count(self, operation: str) -> int:
+        return sum(name == operation for name, _ in self.calls)
+
+    def add(self, name: str, *, reason: str = "", created: float | None = None, **fields: object) -> None:
+        """Puts a job there that somebody else, or an earlier request, made."""
+        created = self.now() if created is None else created
+        self.jobs[name] = {"jobName": name, "created": created, "reason": reason, "seconds": self.seconds, **fields}
+
+    def call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append((operation, params))
+        if planned := self.refusals.get(operation):
+            refusal = planned.pop(0)
+            if refusal is not None:
+                raise refusal
+        answer = self._create(params) if operation == "CreateDatasetExportJob" else self._describe(params)
+        if self.lost.get(operation, 0):
+            self.lost[operation] -= 1
+            raise ConnectionResetError
+        return answer
+
+    def _create(self, params: dict[str, Any]) -> dict[str, Any]:
+        name = params["jobName"]
+        if name in self.jobs:
+            raise Refusal("ResourceAlreadyExistsException", f"Another resource with the name {name} already exists.")
+        self.add(name, **params, reason=self.reason)
+        return {"datasetExportJobArn": f"arn:aws:personalize:us-east-1:123456789012:dataset-export-job/{name}"}
+
+    def _describe(self, params: dict[str, Any]) -> dict[str, Any]:
+        arn = params["datasetExportJobArn"]
+        job = self.jobs.get(arn.rpartition("/")[2])
+        now = self.now()
+        if job is None or now < job["created"] + self.invisible_seconds:
+            raise Refusal("ResourceNotFoundException", f"Resource not found: {arn}")
+        ended = job["created"] + job["seconds"]
+        over = now >= ended
+        status = ("CREATE FAILED" if job["reason"] else "ACTIVE") if over else self.running
+        hidden = ("created", "reason", "seconds", "tags")
+        found = {key: value for key, value in job.items() if key not in hidden}
+        times = {"creationDateTime": job["created"], "lastUpdatedDateTime": ended if over else job["created"]}
+        failure = {"failureReason": job["reason"]} if over and job["reason"] else {}
+        return {"datasetExportJob": {**found, **times, **failure, "datasetExportJobArn": arn, "status": status}}
+
+
+class FakeOutside(Outside):
+    """The outside with counted time, a captured log and AWS answered by the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = START + 1
+        self.sleeps: list[float] = []
+        self.lines: list[dict[str, Any]] = []
+        self.luck = 0.5
+        self.personalize = Personalize(self.now)
+        self.invocations: list[dict[str, Any]] = []
+        self.invoke_refusals: list[Exception] = []
+        self.effect: Callable[[str], None] = lambda _: None
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.effect("sleep")
+        self.sleeps.append(seconds)
+        self.time += seconds
+
+    def chance(self) -> float:
+        return self.luck
+
+    def say(self, line: str) -> None:
+        assert "\n" not in line
+        self.lines.append(json.loads(line))
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        if (service, region) not in self._clients:
+            client = boto3.client(
+                service,
+                region_name=region or "us-east-1",
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+                config=Config(retries={"total_max_attempts": 1}),
+            )
+            client.meta.events.register(f"before-send.{service}", self._send)
+            self._clients[service, region] = client
+        return self._clients[service, region]
+
+    def put(self, url: str, body: bytes, timeout: float) -> int:
+        self.effect("before put")
+        status = super().put(url, body, timeout)
+        self.effect("after put")
+        return status
+
+    def errors(self) -> list[str]:
+        return [line["message"] for line in self.lines if line["level"] == "ERROR"]
+
+    def _send(self, request: Any, **_: object) -> AWSResponse:
+        self.effect("before call")
+        target = request.headers.get("X-Amz-Target")
+        try:
+            if target is None:
+                answer = self._invoke(json.loads(request.body))
+                status = 202
+            else:
+                answer = self.personalize.call(target.decode().partition(".")[2], json.loads(request.body))
+                status = 200
+        except Refusal as refusal:
+            answer, status = {"__type": refusal.code, "message": str(refusal)}, refusal.status
+            if target is None:
+                answer["Type"] = answer["__type"]
+        headers = {"x-amzn-ErrorType": answer["__type"]} if "__type" in answer else {}
+        self.effect("after call")
+        return AWSResponse(request.url, status, headers, Raw(json.dumps(answer).encode()))
+
+    def _invoke(self, payload: dict[str, Any]) -> dict[str, Any]:
+        if self.invoke_refusals:
+            raise self.invoke_refusals.pop(0)
+        self.invocations.append(payload)
+        return {}
+
+
+class Context:
+    """Lambda's context, its remaining time counted on the fake clock."""
+
+    log_group_name = "/aws/lambda/export"
+    log_stream_name = "2026/01/02/[$LATEST]0123456789abcdef"
+    invoked_function_arn = FUNCTION
+
+    def __init__(self, outside: FakeOutside, seconds: float) -> None:
+        self._outside = outside
+        self._end = outside.time + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self._end - self._outside.time) * 1000)
+
+
+def event(name: str, url: str, **properties: object) -> dict[str, Any]:
+    """Reads an event from the fixtures, puts the URL in, and changes properties; None removes one."""
+    found: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    found["ResponseURL"] = url
+    merged = {**found["ResourceProperties"], **properties}
+    found["ResourceProperties"] = {key: value for key, value in merged.items() if value is not None}
+    return found
+
+
+def run(outside: FakeOutside, request: Mapping[str, Any], seconds: float = 900.0) -> int:
+    """Plays Lambda: runs the request and every hand-over that follows; gives the number of invocations."""
+    queue, invocations = [dict(request)], 0
+    while queue:
+        invocations += 1
+        handle(queue.pop(0), Context(outside, seconds), outside)
+        queue += outside.invocations
+        outside.invocations = []
+    return invocations

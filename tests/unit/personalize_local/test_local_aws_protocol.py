@@ -1,0 +1,78 @@
+"""The wire: JSON 1.1 for Personalize, REST-JSON for its events, errors never a traceback."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from personalize_local import LocalAws
+
+SCOPE = "20260101/us-east-1/personalize/aws4_request"
+AUTHORIZATION = f"AWS4-HMAC-SHA256 Credential=test/{SCOPE}, SignedHeaders=host, Signature=0"
+
+
+def request(aws: LocalAws, path: str, body: bytes, headers: dict[str, str], method: str = "POST") -> tuple[int, Any]:
+    sent = urllib.request.Request(aws.endpoint + path, data=body, method=method)
+    for name, value in {"Authorization": AUTHORIZATION, **headers}.items():
+        sent.add_header(name, value)
+    try:
+        with urllib.request.urlopen(sent) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, {**json.loads(error.read()), "content-type": error.headers["Content-Type"]}
+
+
+def test_an_error_is_json_1_1_with_status_400(aws: LocalAws) -> None:
+    arn = "arn:aws:personalize:us-east-1:000000000000:schema/none"
+    target = {"X-Amz-Target": "AmazonPersonalize.DescribeSchema"}
+    status, error = request(aws, "/", json.dumps({"schemaArn": arn}).encode(), target)
+    assert (status, error["__type"]) == (400, "ResourceNotFoundException")
+    assert arn in error["message"]
+    assert error["content-type"] == "application/x-amz-json-1.1"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff"])
+def test_a_malformed_body_is_an_error_of_the_caller(aws: LocalAws, body: bytes) -> None:
+    status, error = request(aws, "/", body, {"X-Amz-Target": "AmazonPersonalize.ListSchemas"})
+    assert (status, error["__type"]) == (400, "SerializationException")
+
+
+@pytest.mark.parametrize("operation", ["DeleteDatasetExportJob", "__class__", ""])
+def test_an_operation_that_does_not_exist_is_unknown(aws: LocalAws, operation: str) -> None:
+    status, error = request(aws, "/", b"{}", {"X-Amz-Target": f"AmazonPersonalize.{operation}"})
+    assert status in {400, 404}
+    assert error["__type"] == "UnknownOperationException"
+
+
+def test_an_unknown_path_of_the_events_api_is_unknown(aws: LocalAws) -> None:
+    assert request(aws, "/nothing", b"{}", {})[1]["__type"] == "UnknownOperationException"
+
+
+def test_faults_that_are_none_are_refused_in_words(aws: LocalAws) -> None:
+    status, error = request(aws, "/_personalize_local/faults", b'[{"operation": 1}]', {})
+    assert status == 400
+    assert "operation" in error["message"]
+
+
+def test_events_items_and_users_reach_the_datasets(world: Any, aws: LocalAws) -> None:
+    world.make_bucket("s3:ListBucket", "s3:GetObject", "s3:PutObject")
+    dataset = world.make_dataset(records=False)
+    group = dataset.replace(":dataset/", ":dataset-group/").rsplit("/", 1)[0]
+    tracker = world.personalize.create_event_tracker(name=world.name, datasetGroupArn=group)
+    describe = world.personalize.describe_event_tracker
+    world.until_active(lambda: describe(eventTrackerArn=tracker["eventTrackerArn"])["eventTracker"])
+    aws.client("personalize-events").put_events(
+        trackingId=tracker["trackingId"],
+        userId="u9",
+        sessionId="s",
+        eventList=[{"eventType": "view", "itemId": "i9", "sentAt": 1600000009}],
+    )
+    assert world.export(dataset)["status"] == "ACTIVE"
+    (text,) = world.objects("out/")
+    assert "u9,i9,1600000009" in text
