@@ -9,7 +9,7 @@ import pytest
 from personalize_local import Fault
 
 if TYPE_CHECKING:
-    from conftest import Account
+    from account import Account
 
 pytestmark = pytest.mark.e2e
 
