@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cdk_personalize_export.ingestion_mode import IngestionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 JOB_NAME_CHARACTERS = 63
 JOB_NAME_PREFIX_CHARACTERS = 45  # 63 = 45 + "-" + 12 of the hash + "-" + 4 of the attempt
@@ -72,7 +72,7 @@ def dataset_arn(text: str) -> DatasetArn | None:
     Raises:
         ValueError: when it is no dataset ARN, or of a type that cannot be exported.
     """
-    _check_type(text, text.rsplit("/", 1)[-1])
+    check_dataset_type(text.rsplit("/", 1)[-1], lambda: text)
     if is_token(text):
         return None
     match = _DATASET_ARN.fullmatch(text)
@@ -84,15 +84,11 @@ def dataset_arn(text: str) -> DatasetArn | None:
     return DatasetArn(text=text, **match.groupdict())
 
 
-def check_dataset_type(name: str, dataset_type: str) -> None:
-    """Refuse the types Personalize does not export; `dataset_type` as CloudFormation spells it, in any case."""
-    _check_type(name, dataset_type.upper())
-
-
-def _check_type(name: str, dataset_type: str) -> None:
-    if dataset_type in NOT_EXPORTABLE_TYPES:
+def check_dataset_type(dataset_type: str, name: Callable[[], str]) -> None:
+    """Refuse the types Personalize does not export, in any case; `name` is only asked for then."""
+    if dataset_type.upper() in NOT_EXPORTABLE_TYPES:
         raise ValueError(
-            f"dataset {name!r} is of type {dataset_type}, which Amazon Personalize cannot export. Only "
+            f"dataset {name()!r} is of type {dataset_type.upper()}, which Amazon Personalize cannot export. Only "
             f"{', '.join(EXPORTABLE_TYPES)} datasets can be exported: remove this export."
         )
 

@@ -223,24 +223,22 @@ def _dataset_arn(dataset: CfnDataset | IDatasetRef | str, home: Home) -> str:
     return dataset
 
 
-def _referenced_arn(dataset: CfnDataset | IDatasetRef, home: Home) -> str:
+def _referenced_arn(dataset: Any, home: Home) -> str:  # noqa: ANN401 - anything a caller may pass
     # `dataset_ref.dataset_arn` of a CfnDataset synthesises a Ref, which AWS documents as the name of the dataset.
-    for resource in (dataset, _default_child(dataset)):
+    resource = dataset
+    arn = getattr(resource, "attr_dataset_arn", None)
+    if arn is None:  # perhaps a construct around one
+        resource = getattr(getattr(dataset, "node", None), "default_child", None)
         arn = getattr(resource, "attr_dataset_arn", None)
-        if arn is not None:
-            _checks.check_dataset_type(str(resource.name), str(resource.dataset_type))
-            return str(arn)
+    if arn is not None:
+        _checks.check_dataset_type(str(resource.dataset_type), lambda: str(resource.name))
+        return str(arn)
     if hasattr(dataset, "dataset_ref"):
         return _dataset_arn(str(dataset.dataset_ref.dataset_arn), home)
     raise ValueError(
         f"dataset is of type {type(dataset).__name__}. It must be a CfnDataset, a reference to one, or the ARN of a "
         "dataset as a string."
     )
-
-
-def _default_child(dataset: object) -> object:
-    node = getattr(dataset, "node", None)
-    return getattr(node, "default_child", None)
 
 
 def _check_region(what: str, shared: ExportDestination | ExportProvider, home: Home) -> None:

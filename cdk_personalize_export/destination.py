@@ -134,14 +134,14 @@ class ExportDestination(Construct):
 
         statements = _permissions.role_statements(self._bucket_arn, self.prefix, key_arn)
         if made:
-            policy = aws_iam.CfnManagedPolicy(
+            managed = aws_iam.CfnManagedPolicy(
                 self,
                 "RolePolicy",
                 description="What Amazon Personalize needs to write dataset exports",
                 policy_document=_permissions.document(statements),
                 roles=[self._role.role_name],
             )
-            self._dependencies.append(policy)
+            self._dependencies.append(managed)
             return
         parsed = [aws_iam.PolicyStatement.from_json(statement) for statement in statements]
         policy = [self._role.add_to_principal_policy(statement) for statement in parsed][-1].policy_dependable

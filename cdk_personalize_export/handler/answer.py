@@ -95,7 +95,7 @@ class Post(NamedTuple):
                 self.journal.write("ERROR", f"CloudFormation takes no answer any more, the request is over: {problem}")
                 return
             pause = min(LONGEST_PAUSE_SECONDS, 2.0**attempt) * (1 + self.outside.chance()) / 2
-            if self.remaining() - pause < RESERVE_SECONDS:
+            if attempt + 1 == MOST_TRIES or self.remaining() - pause < RESERVE_SECONDS:
                 break
             self.outside.sleep(pause)
         self.journal.write("ERROR", f"The answer did not arrive, so Lambda runs the request again: {problem}")

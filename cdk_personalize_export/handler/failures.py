@@ -43,9 +43,9 @@ def verdict(error: Exception) -> Verdict:
     if re.search(_PASSING, code) or status >= 500 or status == 429:  # noqa: PLR2004 - HTTP's own numbers
         return Verdict.PASSING
     if code == "InvalidInputException":
-        propagating = re.search(_ABOUT_PERMISSIONS, message) and not re.search(_ABOUT_SHAPE, message)
+        propagating = bool(re.search(_ABOUT_PERMISSIONS, message)) and not re.search(_ABOUT_SHAPE, message)
     else:
-        propagating = re.search(_DENIED, code)
+        propagating = bool(re.search(_DENIED, code))
     return Verdict.PROPAGATING if propagating else Verdict.FINAL
 
 

@@ -79,11 +79,15 @@ class Spec:
         export.update({name: value for name, value in optional.items() if value})
         yield "Export", EXPORT, lambda _before: export
         for number, waiting in enumerate(others, start=2):
-            yield f"ExportLink{number}", LINK, lambda before, waiting=waiting: {  # type: ignore[misc]
-                "ServiceToken": FUNCTION,
-                "JobArn": before["DatasetExportJobArn"],
-                **waiting,
-            }
+            yield (
+                f"ExportLink{number}",
+                LINK,
+                lambda before, waiting=waiting: {  # type: ignore[misc]
+                    "ServiceToken": FUNCTION,
+                    "JobArn": before["DatasetExportJobArn"],
+                    **waiting,
+                },
+            )
 
 
 @dataclass(frozen=True)
@@ -297,7 +301,9 @@ class CloudFormation:
                 have = Resource(logical_id, kind, properties, "")
             assert have is not None
             undo.append((logical_id, None if created else have, properties))
-            request = self._request(stack, "Create" if created else "Update", replace(have, properties=properties), have)
+            request = self._request(
+                stack, "Create" if created else "Update", replace(have, properties=properties), have
+            )
             yield request
             attributes = request.data
             self._take_over(stack, have, request, created=created)

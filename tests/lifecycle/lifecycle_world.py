@@ -107,7 +107,9 @@ class Objects:
 class Trouble:
     """What goes wrong next; every list is used up from its head."""
 
-    calls: deque[str] = field(default_factory=deque)  # to Personalize: an error code, "lost", "unheard", "resent", "slow"
+    calls: deque[str] = field(
+        default_factory=deque
+    )  # to Personalize: an error code, "lost", "unheard", "resent", "slow"
     creates: deque[str] = field(default_factory=deque)  # the same, for CreateDatasetExportJob only
     puts: deque[str] = field(default_factory=deque)
     invokes: deque[str] = field(default_factory=deque)
@@ -115,7 +117,9 @@ class Trouble:
     denied_until: float = 0.0
     denial: str = "AccessDeniedException"
     invisible_seconds: float = 0.0
-    crash_at: dict[int, str] = field(default_factory=dict)  # number of the outside call → "before" or "after" its effect
+    crash_at: dict[int, str] = field(
+        default_factory=dict
+    )  # number of the outside call → "before" or "after" its effect
 
 
 @dataclass
@@ -157,7 +161,7 @@ class World:
         self.random = random.Random(seed)  # noqa: S311 - plays dice, protects nothing
         self.trouble = Trouble()
         self.objects = Objects()
-        self.lines: list[str] = []
+        self.lines: list[tuple[Request, str]] = []
         self.raised: list[tuple[Request, str]] = []
         self.started: dict[str, Started] = {}
         self.invocations: list[Invocation] = []
@@ -390,7 +394,7 @@ class WorldOutside(Outside):
         return self._world.random.random()
 
     def say(self, line: str) -> None:
-        self._invocation.call("say", lambda: self._world.lines.append(line), 0)
+        self._invocation.call("say", lambda: self._world.lines.append((self._invocation.request, line)), 0)
 
     def client(self, service: str, region: str | None = None) -> Any:
         return _client(service, region or REGION)
@@ -449,6 +453,10 @@ def _session() -> Any:
     return boto3.session.Session(aws_access_key_id="fake", aws_secret_access_key="fake", region_name=REGION)
 
 
+def _text(header: str | bytes) -> str:
+    return header.decode() if isinstance(header, bytes) else header
+
+
 def _response(request: Any, status: int, body: object) -> AWSResponse:
     return AWSResponse(request.url, status, {}, _Raw(json.dumps(body).encode()))
 
@@ -459,7 +467,7 @@ def _error(request: Any, error: ApiError) -> AWSResponse:
 
 def _send_personalize(request: Any, **_: object) -> AWSResponse:
     invocation: Invocation = _running.invocation
-    operation = request.headers["X-Amz-Target"].decode().partition(".")[2]
+    operation = _text(request.headers["X-Amz-Target"]).partition(".")[2]
     params = json.loads(request.body)
     trouble = _next_trouble(invocation.world, operation)
     if trouble:
@@ -533,7 +541,7 @@ def _send_lambda(request: Any, **_: object) -> AWSResponse:
     if trouble:
         invocation.request.faults.append(f"Invoke: {trouble}")
     payload = bytes(request.body)
-    if len(payload) > LONGEST_ASYNC_PAYLOAD_BYTES or request.headers["X-Amz-Invocation-Type"] not in (b"Event", "Event"):
+    if len(payload) > LONGEST_ASYNC_PAYLOAD_BYTES or _text(request.headers["X-Amz-Invocation-Type"]) != "Event":
         world.violations.append("the hand-over is no asynchronous invocation that Lambda takes")
 
     def effect() -> AWSResponse:

@@ -17,7 +17,7 @@ from constructs import Construct
 from cdk_personalize_export import DatasetExport, ExportDestination, ExportProvider, IngestionMode
 
 if TYPE_CHECKING:
-    from conftest import Synthesise
+    from tests.synth.conftest import Synthesise
 
 DATASET = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTIONS"
 ITEMS = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/ITEMS"
@@ -258,7 +258,7 @@ def test_reference_to_a_dataset_elsewhere_is_named_by_its_arn(stack: Stack, synt
         def dataset_ref(self) -> Any:
             return personalize.DatasetReference(dataset_arn=ITEMS)
 
-    DatasetExport(stack, "Items", dataset=Elsewhere(stack, "Elsewhere"))
+    DatasetExport(stack, "Items", dataset=Elsewhere(stack, "Elsewhere"))  # type: ignore[arg-type]
     assert synth(stack).export["DatasetArn"] == ITEMS
 
 

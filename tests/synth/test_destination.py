@@ -10,7 +10,7 @@ from aws_cdk import App, Environment, Stack, aws_iam, aws_kms, aws_s3
 from cdk_personalize_export import DatasetExport, ExportDestination
 
 if TYPE_CHECKING:
-    from conftest import Synthesise
+    from tests.synth.conftest import Synthesise
 
 DATASET = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTIONS"
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"

@@ -14,7 +14,7 @@ from constructs import Construct
 from cdk_personalize_export import DatasetExport, ExportDestination, ExportProvider
 
 if TYPE_CHECKING:
-    from conftest import Synthesise
+    from tests.synth.conftest import Synthesise
 
 DATASET = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTIONS"
 LONG_GROUP = "g" * 50

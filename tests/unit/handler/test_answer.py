@@ -128,7 +128,7 @@ def test_a_hiccup_of_the_presigned_url_is_survived(outside: FakeOutside, post: w
 def test_an_answer_nobody_takes_makes_lambda_run_the_request_again(outside: FakeOutside) -> None:
     with pytest.raises(NotDeliveredError, match=r"^CloudFormation did not take the answer: ConnectionRefusedError$"):
         deliver(outside, URL)
-    assert len(outside.sleeps) == 10
+    assert len(outside.sleeps) == 9
     assert outside.errors() == ["The answer did not arrive, so Lambda runs the request again: ConnectionRefusedError"]
 
 

@@ -61,7 +61,9 @@ def test_a_permission_on_its_way_gets_a_second_chance(refusal: Exception) -> Non
     "final",
     [
         error("InvalidInputException", "The dataset has no schema"),
-        error("InvalidInputException", "1 validation error detected: Value 'x' at 'roleArn' failed to satisfy constraint"),
+        error(
+            "InvalidInputException", "1 validation error detected: Value 'x' at 'roleArn' failed to satisfy constraint"
+        ),
         error("ResourceNotFoundException", "No such dataset in the bucket"),
         error("TooManyTagsException"),
         NoCredentialsError(),

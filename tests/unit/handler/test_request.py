@@ -24,7 +24,8 @@ from tests.unit.handler.world import EVENTS, SIGNATURE, START, event
 NOW = START + 100
 URL = "https://bucket.s3.amazonaws.com/answer?X-Amz-Date=20260102T030405Z&X-Amz-Signature=" + SIGNATURE
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
 
@@ -49,7 +50,13 @@ def test_every_recorded_event_is_understood(path: Any) -> None:
 
 def test_missing_optional_properties_have_defaults_and_unknown_ones_are_ignored() -> None:
     found = read_export(read("minimal", Unheard="of"))
-    assert (found.ingestion_mode, found.kms_key_arn, found.tags, found.wait, found.more_links) == ("ALL", "", [], True, False)
+    assert (found.ingestion_mode, found.kms_key_arn, found.tags, found.wait, found.more_links) == (
+        "ALL",
+        "",
+        [],
+        True,
+        False,
+    )
 
 
 def test_role_tags_and_waiting_times_leave_the_identity_alone() -> None:
@@ -76,7 +83,11 @@ def test_whatever_shapes_the_export_changes_its_identity(change: dict[str, str])
 @pytest.mark.parametrize(
     ("property_name", "value", "text"),
     [
-        ("JobNamePrefix", "-x", "JobNamePrefix is '-x'. Allowed: 1 to 45 of a-z A-Z 0-9 _ -, not - or _ first. Fix: set job_name_prefix."),
+        (
+            "JobNamePrefix",
+            "-x",
+            "JobNamePrefix is '-x'. Allowed: 1 to 45 of a-z A-Z 0-9 _ -, not - or _ first. Fix: set job_name_prefix.",
+        ),
         ("JobNamePrefix", "x" * 46, f"JobNamePrefix is '{'x' * 46}'. Allowed: 1 to 45"),
         ("JobNamePrefix", None, "JobNamePrefix is ''."),
         ("DatasetArn", None, "DatasetArn is ''. Allowed: the ARN of a dataset. Fix: pass its attr_dataset_arn."),
@@ -93,7 +104,9 @@ def test_whatever_shapes_the_export_changes_its_identity(change: dict[str, str])
         ("Tags", 7, "Tags is no list of"),
     ],
 )
-def test_a_property_that_can_not_work_is_named_with_what_is_allowed(property_name: str, value: object, text: str) -> None:
+def test_a_property_that_can_not_work_is_named_with_what_is_allowed(
+    property_name: str, value: object, text: str
+) -> None:
     with pytest.raises(MalformedError, match=re.escape(text)):
         export(**{property_name: value})
 
@@ -107,7 +120,9 @@ def test_the_longest_names_still_fit_the_output_path() -> None:
 
 
 def test_a_link_needs_a_job() -> None:
-    with pytest.raises(MalformedError, match="JobArn is ''. Allowed: the ARN of an export job. Fix: pass DatasetExportJobArn"):
+    with pytest.raises(
+        MalformedError, match="JobArn is ''. Allowed: the ARN of an export job. Fix: pass DatasetExportJobArn"
+    ):
         checked(read("link", JobArn=None), "JobArn")
 
 
@@ -122,9 +137,17 @@ def test_an_unsigned_request_counts_from_its_first_invocation(url: str) -> None:
 
 
 def test_a_hand_over_of_an_unsigned_request_keeps_the_first_time() -> None:
-    handed = {**event("hand-over", "https://host/answer"), "HandOver": {"Deadline": START + 3360, "Round": 3, "RefusedSince": 5}}
+    handed = {
+        **event("hand-over", "https://host/answer"),
+        "HandOver": {"Deadline": START + 3360, "Round": 3, "RefusedSince": 5},
+    }
     request = read_request(handed, NOW)
-    assert (request.requested_at, request.deadline, request.round, request.refused_since) == (START, START + 3360, 3, 5.0)
+    assert (request.requested_at, request.deadline, request.round, request.refused_since) == (
+        START,
+        START + 3360,
+        3,
+        5.0,
+    )
 
 
 def test_nobody_waits_longer_than_cloudformation_listens() -> None:
@@ -173,7 +196,9 @@ def test_answers_go_out_over_https_or_stay_on_this_machine(url: str, allowed: bo
 
 
 def test_every_long_part_of_the_signature_counts_as_a_secret() -> None:
-    url = f"https://host/x?X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2Fregion&X-Amz-Signature={SIGNATURE}&X-Amz-Expires=7200"
+    url = (
+        f"https://host/x?X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2Fregion&X-Amz-Signature={SIGNATURE}&X-Amz-Expires=7200"
+    )
     secrets = secrets_in(url)
     assert secrets[0] == url
     assert {SIGNATURE, "AKIAIOSFODNN7EXAMPLE%2Fregion", "AKIAIOSFODNN7EXAMPLE/region"} < set(secrets)

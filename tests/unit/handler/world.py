@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError
 from index import handle
 from outside import Outside
 
@@ -229,6 +230,8 @@ class FakeOutside(Outside):
             answer, status = {"__type": refusal.code, "message": str(refusal)}, refusal.status
             if target is None:
                 answer["Type"] = answer["__type"]
+        except ConnectionResetError:
+            raise ConnectionClosedError(endpoint_url=request.url) from None
         headers = {"x-amzn-ErrorType": answer["__type"]} if "__type" in answer else {}
         self.effect("after call")
         return AWSResponse(request.url, status, headers, Raw(json.dumps(answer).encode()))

@@ -20,7 +20,10 @@ SCHEMA = {
     "type": "record",
     "name": "Interactions",
     "namespace": "com.amazonaws.personalize.schema",
-    "fields": [{"name": name, "type": kind} for name, kind in (("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long"))],
+    "fields": [
+        {"name": name, "type": kind}
+        for name, kind in (("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long"))
+    ],
     "version": "1.0",
 }
 ROWS = "USER_ID,ITEM_ID,TIMESTAMP\nu1,i1,1600000001\nu2,i2,1600000002\n"
@@ -62,7 +65,9 @@ class World:
         self.s3.create_bucket(Bucket=self.name)
         principal = {"Service": SERVICE}
         statements = [
-            statement(action, self.bucket_arn if action == "s3:ListBucket" else f"{self.bucket_arn}/*", Principal=principal)
+            statement(
+                action, self.bucket_arn if action == "s3:ListBucket" else f"{self.bucket_arn}/*", Principal=principal
+            )
             for action in actions
         ]
         self.s3.put_bucket_policy(Bucket=self.name, Policy=policy(*statements, *([deny] if deny else [])))

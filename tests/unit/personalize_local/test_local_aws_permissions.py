@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SERVICE = "personalize.amazonaws.com"
 ACCOUNT = "000000000000"
+ROWS = "USER_ID,ITEM_ID,TIMESTAMP\nu1,i1,1600000001\nu2,i2,1600000002\n"  # what the fixture imports
 JOBS = f"arn:aws:personalize:us-east-1:{ACCOUNT}:dataset-export-job"
 
 
@@ -107,7 +108,9 @@ def test_describe_needs_the_job(world: Any, acting_as: Any) -> None:
 
 def test_events_are_refused_in_rest_json(acting_as: Any) -> None:
     client = acting_as(service="personalize-events")
-    code, status, message = refusal(lambda: client.put_users(datasetArn="arn:aws:personalize:x", users=[{"userId": "1"}]))
+    code, status, message = refusal(
+        lambda: client.put_users(datasetArn="arn:aws:personalize:x", users=[{"userId": "1"}])
+    )
     assert (code, status) == ("AccessDeniedException", 403)
     assert not_authorized(message, "personalize:PutUsers", "arn:aws:personalize:x")
 
@@ -171,9 +174,6 @@ def test_an_export_is_written_with_the_role_of_the_job(world: Any, aws: LocalAws
     session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{world.name}-export/"
     actions = {call["action"] for call in aws.calls() if call["principal"].startswith(session)}
     assert actions == {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
-
-
-ROWS = "USER_ID,ITEM_ID,TIMESTAMP\nu1,i1,1600000001\nu2,i2,1600000002\n"
 
 
 @pytest.mark.parametrize("missing", ["s3:ListBucket", "s3:PutObject"])
@@ -244,11 +244,11 @@ def test_a_key_needs_grants_for_the_role_and_for_personalize(world: Any, aws: Lo
 
 def test_faults_are_set_while_it_runs(world: Any, aws: LocalAws) -> None:
     dataset = world.make_dataset(records=False)
-    throttled = Fault(
-        operation="CreateDatasetExportJob", match=world.name, error="ThrottlingException", message="Rate exceeded"
+    busy = Fault(
+        operation="CreateDatasetExportJob", match=world.name, error="ResourceInUseException", message="Not now"
     )
-    aws.set_faults([throttled])
-    assert refusal(lambda: world.start_export(dataset))[::2] == ("ThrottlingException", "Rate exceeded")
+    aws.set_faults([busy])
+    assert refusal(lambda: world.start_export(dataset))[::2] == ("ResourceInUseException", "Not now")
     assert world.start_export(dataset)
 
 

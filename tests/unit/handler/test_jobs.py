@@ -1,0 +1,226 @@
+"""Which job is joined, which is started and which is left alone."""
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import boto3
+import identity
+import pytest
+from botocore.stub import Stubber
+from failures import RefusedError
+from hypothesis import given
+from hypothesis import strategies as st
+from jobs import Job, Jobs, Join, Start, decide, read_job, require_ours
+from outside import Journal
+from request import Export, read_export, read_request
+from waiting import Patience
+
+from tests.unit.handler.world import START, FakeOutside, event
+
+ID = "Shop-Interactions-5mkvufcohj6i"
+ARN = f"arn:aws:personalize:us-east-1:123456789012:dataset-export-job/{ID}"
+THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+
+
+def export(name: str = "create", **properties: object) -> Export:
+    return read_export(read_request(event(name, "https://host/answer", **properties), START))
+
+
+def described(status: str, name: str = ID, when: datetime = THEN, **changes: object) -> dict[str, Any]:
+    path = f"s3://exports/shop/{name}/"
+    return {
+        "jobName": name,
+        "datasetExportJobArn": ARN.replace(ID, name),
+        "datasetArn": "arn:aws:personalize:us-east-1:123456789012:dataset/shop/INTERACTIONS",
+        "ingestionMode": "ALL",
+        "roleArn": "arn:aws:iam::123456789012:role/export",
+        "status": status,
+        "jobOutput": {"s3DataDestination": {"path": path}},
+        "creationDateTime": when,
+        "lastUpdatedDateTime": when,
+        **changes,
+    }
+
+
+def job(status: str, seconds: float | None = 0, **changes: object) -> Job:
+    found = read_job(described(status, **changes), ARN)
+    return found._replace(updated=None if seconds is None else THEN + timedelta(seconds=seconds))
+
+
+STATES = st.sampled_from(["CREATE PENDING", "CREATE IN_PROGRESS", "ACTIVE", "CREATE FAILED", "SOMETHING NEW", ""])
+ATTEMPTS = st.lists(st.builds(job, STATES, st.none() | st.integers(-9, 9)), max_size=6)
+
+
+def test_the_first_request_starts_the_first_attempt() -> None:
+    assert decide([], START) == Start(1)
+
+
+@pytest.mark.parametrize("status", ["CREATE PENDING", "CREATE IN_PROGRESS", "ACTIVE", "SOMETHING NEW"])
+def test_a_job_that_has_not_failed_is_joined(status: str) -> None:
+    assert decide([job(status)], START) == Join(job(status))
+
+
+def test_a_failure_from_before_the_request_is_followed_by_the_next_attempt() -> None:
+    assert decide([job("CREATE FAILED", -20), job("CREATE FAILED", -1)], START) == Start(3)
+
+
+@pytest.mark.parametrize("seconds", [0, 1, None])
+def test_a_failure_within_the_request_is_its_answer(seconds: float | None) -> None:
+    newest = job("CREATE FAILED", seconds)
+    assert decide([job("CREATE FAILED", -20), newest], START) == Join(newest)
+
+
+@given(ATTEMPTS)
+def test_nothing_is_started_beside_a_job_that_may_still_write(attempts: list[Job]) -> None:
+    decision = decide(attempts, START)
+    if isinstance(decision, Start):
+        assert decision.attempt == len(attempts) + 1
+        assert all(attempt.status == "CREATE FAILED" for attempt in attempts)
+        assert not attempts or attempts[-1].failed_before(START)
+    else:
+        assert decision.job in attempts
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"datasetArn": "arn:other"},
+            "dataset arn:other, not arn:aws:personalize:us-east-1:123456789012:dataset/shop/",
+        ),
+        ({"ingestionMode": "PUT"}, "ingestion mode PUT, not ALL"),
+        (
+            {"jobOutput": {"s3DataDestination": {"path": "s3://other/"}}},
+            "output path s3://other, not s3://exports/shop/",
+        ),
+        (
+            {"jobOutput": {"s3DataDestination": {"path": f"s3://exports/shop/{ID}/", "kmsKeyArn": "arn:key"}}},
+            "key arn:key, not none",
+        ),
+    ],
+)
+def test_a_job_of_another_purpose_is_never_ours(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(RefusedError) as raised:
+        require_ours(job("ACTIVE", **changes), export())
+    assert text in str(raised.value)
+    assert str(raised.value).startswith(f"The dataset export job {ID} is not this export: ")
+    assert str(raised.value).endswith("It is left alone. Fix: change job_name_prefix or generation.")
+
+
+def test_a_job_without_the_key_we_asked_for_is_not_ours() -> None:
+    with pytest.raises(RefusedError, match="key none, not arn:aws:kms"):
+        require_ours(job("ACTIVE"), export(KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/k"))
+
+
+def test_what_describe_leaves_out_proves_nothing() -> None:
+    bare = read_job({"status": "ACTIVE"}, ARN)
+    require_ours(bare, export("create-full"))
+    assert (bare.name, bare.arn, bare.over) == (ID, ARN, True)
+
+
+def test_every_attribute_is_always_there() -> None:
+    assert read_job({}, ARN).attributes() == {
+        "JobName": ID,
+        "DatasetExportJobArn": ARN,
+        "DatasetArn": "",
+        "IngestionMode": "",
+        "RoleArn": "",
+        "OutputPath": "",
+        "KmsKeyArn": "",
+        "Status": "",
+        "CreationDateTime": "",
+        "LastUpdatedDateTime": "",
+        "FailureReason": "",
+    }
+
+
+def test_times_are_told_in_utc() -> None:
+    elsewhere = THEN.astimezone(timezone(timedelta(hours=9)))
+    assert job("ACTIVE", creationDateTime=elsewhere).attributes()["CreationDateTime"] == "2026-01-02T03:04:05Z"
+
+
+class Stubbed(FakeOutside):
+    """Gives one client whose answers a Stubber checks against the service model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = boto3.client(
+            "personalize", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+        )
+        self.stubber = Stubber(self.made)
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        assert (service, region) == ("personalize", "us-east-1")
+        return self.made
+
+    def jobs(self) -> Jobs:
+        journal = Journal(self, "r", "l", [])
+        return Jobs(self, journal, Patience(self, journal, lambda: 900.0, self.time + 3360), ARN)
+
+    def missing(self, name: str = ID) -> None:
+        self.stubber.add_client_error("describe_dataset_export_job", "ResourceNotFoundException")
+
+    def shows(self, status: str, name: str = ID, **changes: Any) -> None:
+        self.stubber.add_response(
+            "describe_dataset_export_job",
+            {"datasetExportJob": described(status, name, **changes)},
+            {"datasetExportJobArn": ARN.replace(ID, name)},
+        )
+
+
+def test_a_job_is_created_with_everything_it_was_asked_for() -> None:
+    outside = Stubbed()
+    wanted = export("create-full")
+    outside.missing()
+    outside.stubber.add_response(
+        "create_dataset_export_job",
+        {"datasetExportJobArn": ARN},
+        {
+            "jobName": wanted.physical_id,
+            "datasetArn": "arn:aws:personalize:us-east-1:123456789012:dataset/shop/INTERACTIONS",
+            "ingestionMode": "ALL",
+            "roleArn": "arn:aws:iam::123456789012:role/export",
+            "jobOutput": {
+                "s3DataDestination": {
+                    "path": f"s3://exports/shop/{wanted.physical_id}/",
+                    "kmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+                }
+            },
+            "tags": [{"tagKey": "team", "tagValue": "shop"}],
+        },
+    )
+    target = {"path": wanted.output_path(wanted.physical_id), "kmsKeyArn": wanted.kms_key_arn}
+    outside.shows("ACTIVE", wanted.physical_id, jobOutput={"s3DataDestination": target})
+    with outside.stubber:
+        assert outside.jobs().start_or_join(wanted, START).status == "ACTIVE"
+        outside.stubber.assert_no_pending_responses()
+
+
+def test_a_name_taken_by_an_attempt_that_failed_long_ago_leads_to_the_next() -> None:
+    outside = Stubbed()
+    long_ago = THEN - timedelta(days=1)
+    outside.missing()  # not visible for a moment
+    outside.stubber.add_client_error("create_dataset_export_job", "ResourceAlreadyExistsException")
+    outside.shows("CREATE FAILED", when=long_ago)
+    outside.shows("CREATE FAILED", when=long_ago)
+    outside.missing(f"{ID}-2")
+    outside.stubber.add_response("create_dataset_export_job", {"datasetExportJobArn": f"{ARN}-2"})
+    outside.shows("CREATE PENDING", f"{ID}-2")
+    with outside.stubber:
+        assert outside.jobs().start_or_join(export(), START).name == f"{ID}-2"
+        outside.stubber.assert_no_pending_responses()
+
+
+def test_attempts_end_where_the_name_is_full() -> None:
+    outside = Stubbed()
+    with pytest.raises(RefusedError, match=r"All 9999 attempts have failed. Fix: change the generation."):
+        outside.jobs()._begin(export(), identity.LAST_ATTEMPT + 1)
+
+
+def test_no_more_attempts_are_looked_at_than_a_name_can_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "LAST_ATTEMPT", 2)
+    outside = Stubbed()
+    outside.shows("CREATE FAILED")
+    outside.shows("CREATE FAILED", f"{ID}-2")
+    with outside.stubber:
+        assert len(list(outside.jobs().attempts(ID))) == 2

@@ -1,0 +1,55 @@
+"""The real outside does what it says."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from outside import Journal, Outside
+
+from tests.unit.handler.world import FakeOutside
+
+
+def test_time_passes_and_chance_varies() -> None:
+    outside = Outside()
+    before = outside.now()
+    outside.sleep(0.01)
+    assert outside.now() >= before + 0.009
+    assert abs(outside.now() - time.time()) < 1
+    assert all(0 <= outside.chance() < 1 for _ in range(100))
+
+
+def test_clients_are_made_once_with_short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    outside = Outside()
+    client = outside.client("personalize", "us-east-1")
+    assert client is outside.client("personalize", "us-east-1")
+    assert client.meta.region_name == "us-east-1"
+    assert outside.client("lambda").meta.region_name == "eu-west-1"
+    config = client.meta.config
+    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (10, 10, 2)
+
+
+def test_a_line_of_the_log_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Journal(Outside(), "request", "logical", []).write("INFO", "two\nlines", jobName="x")
+    line: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert line.pop("elapsed") == 0
+    assert line == {
+        "level": "INFO",
+        "message": "two\nlines",
+        "requestId": "request",
+        "logicalId": "logical",
+        "jobName": "x",
+    }
+
+
+def test_secrets_are_blanked_wherever_they_show_up(outside: FakeOutside) -> None:
+    journal = Journal(outside, "r", "l", ["https://host/x?signature", "signature"])
+    journal.write("ERROR", "at https://host/x?signature", error=ValueError("bad signature"))
+    assert outside.lines[0]["message"] == "at [hidden]"
+    assert outside.lines[0]["error"] == "bad [hidden]"
+
+
+def test_https_is_spoken_where_the_url_says_so() -> None:
+    with pytest.raises(OSError, match="refused|SSL|reset"):
+        Outside().put("https://127.0.0.1:1/answer", b"", 1)
