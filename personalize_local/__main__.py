@@ -36,6 +36,7 @@ class Terminated(BaseException):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parse(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background commands with it ignored
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return _exec(options) if options.action == "exec" else _serve(options)

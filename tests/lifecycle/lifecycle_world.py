@@ -1,4 +1,4 @@
-"""A controlled world around the real handler and the real local Personalize: clock, Lambda, the wire, and what goes wrong.
+"""A controlled world around the real handler and the real local Personalize: clock, Lambda, wire, and what goes wrong.
 
 Only the outside of the handler is replaced. Its AWS clients are real ones: botocore serialises, parses and raises as
 ever, and just the last step, sending, is done here. Lambda is modelled after

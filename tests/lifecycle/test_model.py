@@ -1,7 +1,7 @@
 """The lifecycle model: any order of deployments and misfortunes, and what must hold after every step.
 
 The handler and the local Personalize are the real ones; time, Lambda, CloudFormation and the wire are the model's.
-LIFECYCLE_EXAMPLES=5000 sets the number of examples of the long run; the runs are reproducible, and so are their numbers.
+LIFECYCLE_EXAMPLES=5000 sets the number of examples of the long run; runs are reproducible, and so are their numbers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FAST_EXAMPLES, SLOW_EXAMPLES = 100, 300
 FAST_STEPS, SLOW_STEPS = 40, 60
 SECONDS = st.sampled_from([1, 5, 20, 60, 100, 300, 800, 870, 1000, 3000, 3400])
 JOB_SECONDS = st.sampled_from([0.5, 5.0, 30.0, 61.0, 200.0, 842.0, 1500.0, 3355.0, 3500.0, 8000.0])
-REASONS = st.sampled_from(["", "", "", "Insufficient privileges.", "𝒮chlecht: ✗ " * 900, '"\\\x00' * 1500])
+REASONS = st.sampled_from(["", "", "", "Insufficient privileges.", "\U0001d4aechlecht: ✗ " * 900, '"\\\x00' * 1500])
 WHEN = st.sampled_from(["before", "after"])
 PASSING = ["ThrottlingException", "LimitExceededException", "ResourceInUseException", "InternalFailure"]
 CALLS = st.sampled_from([*PASSING, "ServiceUnavailableException", "lost", "unheard", "slow"])

@@ -85,7 +85,8 @@ UNKNOWN_MODE = (
 )
 NO_DATASET = (
     "dataset 'movies' is not the ARN of a dataset. It must read arn:<partition>:personalize:<region>:<account>:dataset/"
-    "<dataset group>/<INTERACTIONS|ITEMS|USERS>, with at most 256 characters; `aws personalize list-datasets` prints it."
+    "<dataset group>/<INTERACTIONS|ITEMS|USERS>, with at most 256 characters; "
+    "`aws personalize list-datasets` prints it."
 )
 
 

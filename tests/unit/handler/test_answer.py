@@ -139,9 +139,9 @@ def test_the_put_gives_up_before_the_invocation_ends(outside: FakeOutside, post:
     assert sum(outside.sleeps) <= 2
 
 
-def test_an_exception_that_holds_the_url_is_told_by_its_type_only(outside: FakeOutside) -> None:
+def test_an_exception_that_holds_the_url_is_told_by_its_type_only() -> None:
     class Leaky(FakeOutside):
-        def put(self, url: str, body: bytes, timeout: float) -> int:
+        def put(self, url: str, *_: object) -> int:
             raise HTTPException(f"can not send to {url}")
 
     leaky = Leaky()

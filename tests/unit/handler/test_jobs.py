@@ -26,7 +26,7 @@ def export(name: str = "create", **properties: object) -> Export:
     return read_export(read_request(event(name, "https://host/answer", **properties), START))
 
 
-def described(status: str, name: str = ID, when: datetime = THEN, **changes: object) -> dict[str, Any]:
+def described(status: str, name: str = ID, when: datetime = THEN, **changes: Any) -> dict[str, Any]:
     path = f"s3://exports/shop/{name}/"
     return {
         "jobName": name,
@@ -42,7 +42,7 @@ def described(status: str, name: str = ID, when: datetime = THEN, **changes: obj
     }
 
 
-def job(status: str, seconds: float | None = 0, **changes: object) -> Job:
+def job(status: str, seconds: float | None = 0, **changes: Any) -> Job:
     found = read_job(described(status, **changes), ARN)
     return found._replace(updated=None if seconds is None else THEN + timedelta(seconds=seconds))
 
@@ -158,7 +158,10 @@ class Stubbed(FakeOutside):
         return Jobs(self, journal, Patience(self, journal, lambda: 900.0, self.time + 3360), ARN)
 
     def missing(self, name: str = ID) -> None:
-        self.stubber.add_client_error("describe_dataset_export_job", "ResourceNotFoundException")
+        arn = ARN.replace(ID, name)
+        self.stubber.add_client_error(
+            "describe_dataset_export_job", "ResourceNotFoundException", expected_params={"datasetExportJobArn": arn}
+        )
 
     def shows(self, status: str, name: str = ID, **changes: Any) -> None:
         self.stubber.add_response(

@@ -51,5 +51,5 @@ def test_secrets_are_blanked_wherever_they_show_up(outside: FakeOutside) -> None
 
 
 def test_https_is_spoken_where_the_url_says_so() -> None:
-    with pytest.raises(OSError, match="refused|SSL|reset"):
+    with pytest.raises(OSError, match=r"refused|SSL|reset"):
         Outside().put("https://127.0.0.1:1/answer", b"", 1)

@@ -29,11 +29,11 @@ JSON = st.recursive(
 )
 
 
-def read(name: str = "create", url: str = URL, **properties: object) -> Request:
+def read(name: str = "create", url: str = URL, **properties: Any) -> Request:
     return read_request(event(name, url, **properties), NOW)
 
 
-def export(**properties: object) -> Any:
+def export(**properties: Any) -> Any:
     return read_export(read(**properties))
 
 
@@ -115,13 +115,13 @@ def test_the_longest_names_still_fit_the_output_path() -> None:
     destination = "s3://" + "b" * (237 - 45 - 6) + "/"
     found = export(JobNamePrefix="p" * 45, Destination=destination)
     assert len(found.output_path(f"{found.physical_id}-9999")) == 256
-    with pytest.raises(MalformedError, match="Destination has 193 characters. Allowed: 192"):
+    with pytest.raises(MalformedError, match=r"Destination has 193 characters\. Allowed: 192"):
         export(JobNamePrefix="p" * 45, Destination="s3://b" + destination[5:])
 
 
 def test_a_link_needs_a_job() -> None:
     with pytest.raises(
-        MalformedError, match="JobArn is ''. Allowed: the ARN of an export job. Fix: pass DatasetExportJobArn"
+        MalformedError, match=r"JobArn is ''\. Allowed: the ARN of an export job\. Fix: pass DatasetExportJobArn"
     ):
         checked(read("link", JobArn=None), "JobArn")
 

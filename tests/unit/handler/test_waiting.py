@@ -51,7 +51,7 @@ def test_retries_back_off_from_2_to_30_seconds_with_jitter(errors: int, chance: 
     assert 1 <= retry_pause(errors, chance) <= 30
 
 
-def test_retries_double(outside: FakeOutside) -> None:
+def test_retries_double() -> None:
     assert [retry_pause(errors, 1) for errors in range(6)] == [2, 4, 8, 16, 30, 30]
 
 
@@ -76,11 +76,15 @@ def test_a_short_function_keeps_a_quarter_of_its_time(outside: FakeOutside) -> N
     assert outside.sleeps == [7.5]
 
 
+def endure_for_ever(waiting: Patience, problem: Exception) -> None:
+    while True:
+        waiting.endure(problem)
+
+
 def test_passing_errors_are_waited_out_until_the_deadline(outside: FakeOutside) -> None:
     waiting = patience(outside, wait=300)
     with pytest.raises(DeadlineReachedError):
-        while True:
-            waiting.endure(error("LimitExceededException", "More than 5 resources"))
+        endure_for_ever(waiting, error("LimitExceededException", "More than 5 resources"))
     assert sum(outside.sleeps) == pytest.approx(300)
     assert waiting.last_error == "More than 5 resources (LimitExceededException from CreateDatasetExportJob)"
 
@@ -89,8 +93,7 @@ def test_a_refusal_is_retried_for_two_minutes_and_then_quoted(outside: FakeOutsi
     waiting = patience(outside)
     refusal = "fix bucket policy on exports (InvalidInputException from CreateDatasetExportJob)"
     with pytest.raises(RefusedError) as raised:
-        while True:
-            waiting.endure(error("InvalidInputException", "fix bucket policy on exports"))
+        endure_for_ever(waiting, error("InvalidInputException", "fix bucket policy on exports"))
     assert str(raised.value) == f"{refusal}; tried again for 120 s in case a permission was on its way"
     assert sum(outside.sleeps) == pytest.approx(120)
 

@@ -1,6 +1,6 @@
-"""A small world for the handler: time that is only counted, a real HTTP server for the answers, and AWS behind real boto3 clients.
+"""A small world for the handler: counted time, a real HTTP server for the answers, AWS behind real boto3 clients.
 
-Requests of the clients are serialised, signed and parsed by botocore as ever; only the last step, sending, is done here.
+Requests of the clients are serialised, signed and parsed by botocore as ever; only the last step, sending, is here.
 """
 
 import json

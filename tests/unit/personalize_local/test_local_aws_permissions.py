@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +74,8 @@ def test_an_export_needs_the_dataset_the_job_and_pass_role_and_nothing_else(worl
     missing_resources = [dataset, f"{JOBS}/{world.name}-job", world.role_arn]
     for left_out, resource in zip(allowed, missing_resources, strict=True):
         client = acting_as(*(pair for pair in allowed if pair != left_out))
-        code, status, message = refusal(
-            lambda client=client: world.start_export(dataset, personalize=client, jobName=f"{world.name}-job")
-        )
+        start = functools.partial(world.start_export, dataset, personalize=client, jobName=f"{world.name}-job")
+        code, status, message = refusal(start)
         assert (code, status) == ("AccessDeniedException", 400)
         assert not_authorized(message, left_out[0], resource)
         assert message.startswith(f"User: arn:aws:iam::{ACCOUNT}:user/{world.name}-user-")
@@ -100,7 +100,7 @@ def test_tags_need_tag_resource_on_the_job(world: Any, acting_as: Any) -> None:
     assert not_authorized(message, "personalize:TagResource", f"{JOBS}/{world.name}-tagged")
 
 
-def test_describe_needs_the_job(world: Any, acting_as: Any) -> None:
+def test_describe_needs_the_job(acting_as: Any) -> None:
     client = acting_as()
     _, _, message = refusal(lambda: client.describe_dataset_export_job(datasetExportJobArn=f"{JOBS}/any"))
     assert not_authorized(message, "personalize:DescribeDatasetExportJob", f"{JOBS}/any")

@@ -100,7 +100,7 @@ def test_a_setting_that_makes_no_sense_is_said_in_one_line() -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_command_the_server_and_their_children(number: signal.Signals, status: int) -> None:
-    script = "sleep 300 & echo $! $$; cat /proc/$PPID/task/$PPID/children; sleep 301"
+    script = "sleep 300 & echo $! $$; echo $(cat /proc/$PPID/task/$PPID/children); sleep 301"
     process = start("exec", "--", "sh", "-c", script)
     assert process.stdout is not None
     pids = [int(pid) for _ in range(2) for pid in process.stdout.readline().split()]
@@ -118,7 +118,7 @@ def test_what_the_command_left_running_ends_with_it() -> None:
 
 
 def test_the_server_ends_when_whoever_started_it_is_killed() -> None:
-    process = start("exec", "--", "sh", "-c", "cat /proc/$PPID/task/$PPID/children; sleep 2")
+    process = start("exec", "--", "sh", "-c", "echo $(cat /proc/$PPID/task/$PPID/children); sleep 2")
     assert process.stdout is not None
     server = int(process.stdout.readline().split()[0])
     process.kill()
@@ -130,17 +130,17 @@ def test_the_server_ends_when_whoever_started_it_is_killed() -> None:
 def test_staying_prints_what_to_export_and_stops_on_ctrl_c() -> None:
     process = start("--port", "0")
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(3)]
-    assert re.match(
-        r"# Local AWS with Amazon Personalize at http://127\.0\.0\.1:\d+, account 000000000000, us-east-1, IAM enforced\.",
-        lines[0],
-    )
-    assert lines[2] == "export AWS_ACCESS_KEY_ID=test\n"
+    lines: list[str] = []
+    while not lines or not lines[-1].startswith(("export CDK_HOME=", "!")):
+        lines.append(process.stdout.readline() or "!ended")
     process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=20)[0]
+    assert process.communicate(timeout=20)[0] == ""
     assert process.returncode == 130
-    assert "export AWS_ENDPOINT_URL=http://127.0.0.1:" in rest
-    assert "export CDK_HOME=" in rest
+    where = r"(http://127\.0\.0\.1:\d+), account 000000000000, us-east-1, IAM enforced"
+    begin = re.match(f"# Local AWS with Amazon Personalize at {where}", lines[0])
+    assert begin
+    assert lines[2] == "export AWS_ACCESS_KEY_ID=test\n"
+    assert f"export AWS_ENDPOINT_URL={begin[1]}\n" in lines
 
 
 def test_nothing_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,8 +210,8 @@ def test_a_name_that_is_gone_is_refused_with_what_to_run() -> None:
     with pytest.raises(patches.IncompatibleMinistackError) as caught:
         patches.check({"ministack.core.arn": ["parse_arn", "gone"], "ministack.nowhere": ["x"]})
     assert str(caught.value) == (
-        "personalize_local needs ministack==1.5.33, but ministack.core.arn.gone, ministack.nowhere.(the module) is not in "
-        "it; somebody changed it: pip install --force-reinstall ministack==1.5.33"
+        "personalize_local needs ministack==1.5.33, but ministack.core.arn.gone, ministack.nowhere.(the module) is not "
+        "in it; somebody changed it: pip install --force-reinstall ministack==1.5.33"
     )
 
 
