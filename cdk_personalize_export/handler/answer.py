@@ -84,8 +84,9 @@ class Post(NamedTuple):
     def deliver(self, request: Request, answer: Answer) -> None:
         """Sends the answer until CloudFormation has it or refuses it, or the invocation ends."""
         body = encode(request, answer._replace(reason=self.journal.hide(answer.reason)), self.log)
-        refusals, problem = 0, ""
-        for attempt in range(MOST_TRIES):
+        tries, refusals = 0, 0
+        while True:
+            tries += 1
             status, problem = self._send(request.response_url, body)
             if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes
                 self.journal.write("INFO", "Answered", status=answer.status, physicalId=answer.physical_id)
@@ -94,8 +95,8 @@ class Post(NamedTuple):
             if refusals == MOST_REFUSALS:
                 self.journal.write("ERROR", f"CloudFormation takes no answer any more, the request is over: {problem}")
                 return
-            pause = min(LONGEST_PAUSE_SECONDS, 2.0**attempt) * (1 + self.outside.chance()) / 2
-            if attempt + 1 == MOST_TRIES or self.remaining() - pause < RESERVE_SECONDS:
+            pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** (tries - 1)) * (1 + self.outside.chance()) / 2
+            if tries == MOST_TRIES or self.remaining() - pause < RESERVE_SECONDS:
                 break
             self.outside.sleep(pause)
         self.journal.write("ERROR", f"The answer did not arrive, so Lambda runs the request again: {problem}")

@@ -20,10 +20,6 @@ from waiting import DeadlineReachedError, InvocationEndingError, OutOfTimeError,
 
 LAST_LOOK_SECONDS = 30.0
 MOST_DELETE_ERRORS = 6
-# Lambda stops a chain of 16 invocations without a word
-# (https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html). The longest wait takes four or five of 15
-# minutes; this guards short functions. The first invocation is round 0.
-LAST_ROUND = 14
 MOST_INVOKES = 5
 RUNS_ON = (
     "it runs on in Amazon Personalize, which can not stop a job. Deploying again joins it after a failed update, or "
@@ -147,13 +143,12 @@ def _failure(task: Task, reason: str, job: Job | None = None) -> Answer:
 
 
 def _hand_over(request: Request, desk: Desk) -> str:
-    """Invokes this function again to go on with the request; gives nothing, or why that failed."""
-    if request.round >= LAST_ROUND:
-        return f"it has already done so {LAST_ROUND} times; give it a longer timeout"
-    luggage: dict[str, object] = {"Deadline": request.deadline, "Round": request.round + 1}
-    if desk.patience.refused_since is not None:
-        luggage["RefusedSince"] = desk.patience.refused_since  # the bounded window goes on, not again
-    payload = json.dumps({**desk.event, "HandOver": luggage})
+    """Invokes this function again to go on with the request; gives nothing, or why that failed.
+
+    Lambda stops a chain of 16 invocations without a word
+    (https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html). The longest wait takes four of 15 minutes.
+    """
+    payload = json.dumps({**desk.event, "HandOver": {"Deadline": request.deadline}})
     why = ""
     for attempt in range(MOST_INVOKES):
         try:
@@ -162,7 +157,7 @@ def _hand_over(request: Request, desk: Desk) -> str:
         except ServiceErrors as error:
             why = failures.text_of(error)
         else:
-            desk.journal.write("INFO", "Handed over to the next invocation", round=request.round + 1)
+            desk.journal.write("INFO", "Handed over to the next invocation")
             return ""
         if desk.patience.remaining() < desk.patience.margin / 2:
             break  # what is left is for the answer

@@ -36,8 +36,8 @@ def handle(event: Mapping[str, Any], context: Any, outside: Outside) -> None:  #
     def remaining() -> float:
         return float(context.get_remaining_time_in_millis()) / 1000
 
-    journal.write("INFO", "Received", kind=request.kind, physicalId=request.physical_id, round=request.round)
-    patience = Patience(outside, journal, remaining, request.deadline, request.refused_since)
+    journal.write("INFO", "Received", kind=request.kind, physicalId=request.physical_id)
+    patience = Patience(outside, journal, remaining, request.deadline)
     answer = _answer_to(request, Desk(outside, journal, patience, event, context.invoked_function_arn))
     if answer is not None:
         if answer.status == FAILED:

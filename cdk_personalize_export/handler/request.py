@@ -64,8 +64,6 @@ class Request(NamedTuple):
     properties: Mapping[str, Any]
     requested_at: float
     deadline: float
-    round: int
-    refused_since: float | None
 
     def __repr__(self) -> str:
         return f"Request({self.kind} {self.logical_id} {self.request_id})"
@@ -115,8 +113,6 @@ def read_request(event: object, now: float) -> Request:
         properties=properties,
         requested_at=deadline - window if signed_at is None else signed_at,
         deadline=deadline,
-        round=int(_number(luggage.get("Round")) or 0),
-        refused_since=_number(luggage.get("RefusedSince")),
     )
 
 

@@ -46,18 +46,11 @@ def retry_pause(errors: int, chance: float) -> float:
 class Patience:
     """What is left of the request's and of the invocation's time."""
 
-    def __init__(
-        self,
-        outside: Outside,
-        journal: Journal,
-        remaining: Callable[[], float],
-        deadline: float,
-        refused_since: float | None = None,
-    ) -> None:
+    def __init__(self, outside: Outside, journal: Journal, remaining: Callable[[], float], deadline: float) -> None:
         self.deadline = deadline
         self.remaining = remaining
         self.margin = min(LONGEST_MARGIN_SECONDS, MARGIN_SHARE * remaining())
-        self.refused_since = refused_since
+        self.refused_since: float | None = None
         self.last_error = ""
         self._outside = outside
         self._journal = journal

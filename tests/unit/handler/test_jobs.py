@@ -174,7 +174,7 @@ class Stubbed(FakeOutside):
 def test_a_job_is_created_with_everything_it_was_asked_for() -> None:
     outside = Stubbed()
     wanted = export("create-full")
-    outside.missing()
+    outside.missing(wanted.physical_id)
     outside.stubber.add_response(
         "create_dataset_export_job",
         {"datasetExportJobArn": ARN},
