@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local serve test check format e2e slow lifecycle mutation coverage clean
+.PHONY: help deploy-local serve test check format coverage e2e slow lifecycle clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -43,6 +43,9 @@ e2e: $(VENV)/.test node_modules/.installed  ## real deployments on the local AWS
 
 slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
 	@$(BIN)/python -m pytest -m slow
+
+lifecycle: $(VENV)/.test  ## the lifecycle model for as long as you like (EXAMPLES=5000)
+	@LIFECYCLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest tests/lifecycle/test_model.py -m slow
 
 clean:  ## remove what was installed and made here
 	rm -rf $(VENV) node_modules .cache cdk.out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -290,7 +290,6 @@ def _run(examples: int, steps: int) -> None:
     )
 
 
-@pytest.mark.skipif(lifecycle_counts.long_run() is not None, reason="the long run was asked for")
 def test_nothing_is_done_twice_and_everything_is_answered_whatever_happens() -> None:
     _run(FAST_EXAMPLES, FAST_STEPS)
 
