@@ -146,11 +146,25 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _jobs(text: str) -> int:
+    jobs = int(text)
+    if jobs < 1:
+        raise ValueError("must be a whole number, 1 or more")
+    return jobs
+
+
+def _interactions(text: str) -> int:
+    interactions = int(text)
+    if interactions < 0:
+        raise ValueError("must be a whole number, 0 or more")
+    return interactions
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "job_seconds": _seconds,
     "resource_seconds": _seconds,
-    "concurrent_jobs": int,
-    "minimum_interactions": int,
+    "concurrent_jobs": _jobs,
+    "minimum_interactions": _interactions,
     "faults": faults_from_json,
 }
 

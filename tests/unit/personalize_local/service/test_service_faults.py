@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,6 +127,13 @@ def test_settings_come_from_the_environment() -> None:
     assert Settings.from_environment({}) == Settings()
 
 
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    readme = (Path(__file__).resolve().parents[4] / "README.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `PERSONALIZE_LOCAL_(\w+)` \|.*\| (\S+) \|$", readme, re.MULTILINE))
+    shown = {field.name.upper(): str(getattr(Settings(), field.name)).removesuffix(".0") for field in fields(Settings)}
+    assert listed == {**shown, "FAULTS": "none"}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
@@ -131,6 +141,8 @@ def test_settings_come_from_the_environment() -> None:
         ("CONCURRENT_JOBS", "1.5", "PERSONALIZE_LOCAL_CONCURRENT_JOBS: invalid literal for int()"),
         ("JOB_SECONDS", "-1", "PERSONALIZE_LOCAL_JOB_SECONDS: must be a number, 0 or more"),
         ("RESOURCE_SECONDS", "nan", "PERSONALIZE_LOCAL_RESOURCE_SECONDS: must be a number, 0 or more"),
+        ("CONCURRENT_JOBS", "0", "PERSONALIZE_LOCAL_CONCURRENT_JOBS: must be a whole number, 1 or more"),
+        ("MINIMUM_INTERACTIONS", "-1", "PERSONALIZE_LOCAL_MINIMUM_INTERACTIONS: must be a whole number, 0 or more"),
         ("FAULTS", "{}", "PERSONALIZE_LOCAL_FAULTS: expected a JSON list of faults"),
         ("FAULTS", "[", "PERSONALIZE_LOCAL_FAULTS: Expecting value"),
     ],
