@@ -512,6 +512,7 @@ def _answer(invocation: Invocation, operation: str, params: dict[str, Any], trou
         name = params["datasetExportJobArn"].rpartition("/")[2]
         started = world.started.get(name)
         if started is not None and world.now < started.at + world.trouble.invisible_seconds:
+            invocation.request.faults.append(f"{DESCRIBE}: not visible yet")
             raise ApiError("ResourceNotFoundException", f"Resource Arn {name} does not exist.")
     return world.service.call(operation, params, HERE)
 
