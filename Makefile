@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local serve test check format coverage e2e slow lifecycle clean
+.PHONY: help deploy-local serve replay test check format coverage e2e slow lifecycle clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -22,6 +22,9 @@ deploy-local: $(VENV)/.local node_modules/.installed  ## a real `cdk deploy` on 
 
 serve: $(VENV)/.local node_modules/.installed  ## start the local AWS and stay
 	@$(BIN)/python -m personalize_local
+
+replay: $(VENV)/.local  ## a CloudFormation event through the real handler: EVENT=create, or a file (ARGS="--job-seconds 2000")
+	@$(BIN)/python -m tools.replay $(or $(EVENT),create) $(ARGS)
 
 test: $(VENV)/.test node_modules/.installed  ## the fast tests
 	@$(BIN)/python -m pytest -n 2 -m "not e2e and not slow"
