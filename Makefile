@@ -8,6 +8,8 @@ NPM    := lib/node_modules/npm/bin/npm-cli.js
 PIP    := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Compiling aws_cdk takes 2 s, in every process anew where nothing may be kept.
+unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
