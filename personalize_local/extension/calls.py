@@ -6,7 +6,10 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MOST_CALLS_KEPT = 20_000
 
@@ -21,6 +24,7 @@ class Call:
         resources: The ARNs it was checked against; ``*`` where the action takes none.
         principal: The ARN of the caller.
         allowed: Whether it was let through.
+        context: The condition keys that came with it, in lower case.
         time: When, in seconds since the epoch.
     """
 
@@ -29,6 +33,7 @@ class Call:
     resources: tuple[str, ...]
     principal: str
     allowed: bool
+    context: Mapping[str, Any] = field(default_factory=dict)
     time: float = field(default_factory=time.time)
 
 

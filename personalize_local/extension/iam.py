@@ -127,7 +127,7 @@ class Authoriser:
                 denied = self._enforce(access_key, check.action, SERVICE, region, resource, dict(check.context))
                 if denied:
                     break
-        self._record(access_key, check.action, check.resources, denied, service=check.action.partition(":")[0])
+        self._record(access_key, check, denied, check.action.partition(":")[0])
         if denied is None:
             return None
         if isinstance(denied, self._evaluator.AuthError):
@@ -146,10 +146,11 @@ class Authoriser:
     ) -> Any:
         """Check as ministack does, and record it."""
         denied = self._enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
-        self._record(access_key_id, iam_action, (resource_arn,), denied, service=service)
+        self._record(access_key_id, Check(iam_action, (resource_arn,), service_context or {}), denied, service)
         return denied
 
-    def _record(self, access_key: str, action: str, resources: tuple[str, ...], denied: Any, *, service: str) -> None:
+    def _record(self, access_key: str, check: Check, denied: Any, service: str) -> None:
         """Keep one check."""
         principal = getattr(denied, "principal_arn", "") or self.caller_arn(access_key)
-        self._log.add(Call(service, action, resources, principal, denied is None))
+        context = {key.lower(): value for key, value in check.context.items() if isinstance(value, (str, list))}
+        self._log.add(Call(service, check.action, check.resources, principal, denied is None, context))

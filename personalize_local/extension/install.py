@@ -40,7 +40,7 @@ def install(endpoint: str, settings: Settings) -> None:
     patches.check()
     log, failed_creates = CallLog(), FailedCreates()
     authoriser = Authoriser(log)
-    service = PersonalizeService(settings, S3Objects(endpoint, iam=authoriser.enabled))
+    service = PersonalizeService(settings, S3Objects(endpoint, log, iam=authoriser.enabled))
     resources = CustomResources(endpoint, failed_creates)
     repairs.register(log)
     resources.register()

@@ -17,11 +17,14 @@ import boto3
 from botocore.exceptions import ClientError
 
 from personalize_local.extension import patches
+from personalize_local.extension.calls import Call
 from personalize_local.extension.iam import PRINCIPAL
 from personalize_local.service import AccessRefused, ApiError, Caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from personalize_local.extension.calls import CallLog
 
 ROLE_ACTIONS_ON_KEY = ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:ListGrants")
 SERVICE_ACTIONS_ON_KEY = (*ROLE_ACTIONS_ON_KEY, "kms:CreateGrant")
@@ -69,12 +72,14 @@ class S3Objects:
 
     Args:
         endpoint: Where this server listens.
+        log: Where the calls are kept that Personalize makes as itself, not with the role.
         iam: Whether policies decide.
     """
 
-    def __init__(self, endpoint: str, *, iam: bool) -> None:
-        """Keep both; the S3 clients are made when they are first needed."""
+    def __init__(self, endpoint: str, log: CallLog, *, iam: bool) -> None:
+        """Keep them; the S3 clients are made when they are first needed."""
         self._endpoint = endpoint
+        self._log = log
         self._iam = iam
         self._evaluator = patches.load(patches.EVALUATOR)
         self._scope = patches.load(patches.RESPONSES).request_scope
@@ -159,7 +164,7 @@ class S3Objects:
         document = role.get("AssumeRolePolicyDocument") or {}
         document = json.loads(document) if isinstance(document, str) else document
         statements = [{**statement, "Resource": "*"} for statement in _listed(document.get("Statement"))]
-        context = self._context("sts:AssumeRole", "*", caller, source_arn)
+        context = self._context("sts:AssumeRole", role_arn, caller, source_arn)
         return bool(self._evaluate_for_service({"Statement": statements}, context) == "Allow")
 
     def _require_bucket_policy(self, place: Location, session: Session, granted: dict[str, str]) -> None:
@@ -216,8 +221,12 @@ class S3Objects:
         )
 
     def _evaluate_for_service(self, document: Any, context: Any) -> str:
-        """Return what a resource's policy decides for Personalize as a service."""
-        return str(self._evaluator.evaluate_resource_policy(document, context, service=PRINCIPAL).decision)
+        """Return what a resource's policy decides for Personalize as a service, and keep the call."""
+        decision = str(self._evaluator.evaluate_resource_policy(document, context, service=PRINCIPAL).decision)
+        service, resources = context.action.partition(":")[0], (context.resource_arn,)
+        allowed = decision == "Allow"
+        self._log.add(Call(service, context.action, resources, PRINCIPAL, allowed, context.service_context))
+        return decision
 
     def _client(self, session: Session) -> Any:
         """Return an S3 client with the credentials of the session; making one is not safe on two threads at once."""

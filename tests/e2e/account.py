@@ -36,10 +36,11 @@ class Account:
     output: Path
 
     def cdk(self, *arguments: str, app: str = "app.py") -> subprocess.CompletedProcess[str]:
-        """Run the CDK CLI and return what it printed and its status."""
+        """Run the CDK CLI on an app, or on what one was synthesised into; return what it printed and its status."""
+        runs = app if Path(app).is_dir() else f"{sys.executable} {app}"
         command = [
             "node", str(ROOT / "node_modules/aws-cdk/bin/cdk"), *arguments,
-            "--app", f"{sys.executable} {app}", "--output", str(self.output / "cdk.out"), "--ci",
+            "--app", runs, "--output", str(self.output / "cdk.out"), "--ci",
         ]  # fmt: skip
         environment = {**self.aws.environment(), "PYTHONPATH": str(ROOT)}
         return subprocess.run(
