@@ -29,6 +29,7 @@ TAG_KEY_CHARACTERS = 128
 TAG_VALUE_CHARACTERS = 256
 MIN_WAIT_SECONDS = 60
 MAX_WAIT_SECONDS = 12 * 3600
+DAY_SECONDS = 24 * 3600
 
 EXPORTABLE_TYPES = ("INTERACTIONS", "ITEMS", "USERS")
 NOT_EXPORTABLE_TYPES = ("ACTIONS", "ACTION_INTERACTIONS")
@@ -192,6 +193,14 @@ def check_max_wait(seconds: float, *, wait: bool) -> None:
             f"max_wait is {seconds:g} seconds. Allowed are 1 minute to 12 hours; for longer jobs use wait=False, which "
             "answers as soon as the job is accepted."
         )
+
+
+def whole_days(option: str, seconds: float) -> int:
+    """Return how many days `seconds` are."""
+    if is_number_token(seconds) or seconds < DAY_SECONDS or seconds % DAY_SECONDS:
+        given = "only known at deployment" if is_number_token(seconds) else f"{seconds:g} seconds"
+        raise ValueError(f"{option} is {given}. Allowed are whole days, at least one: write Duration.days(30).")
+    return int(seconds // DAY_SECONDS)
 
 
 def destination_prefix(prefix: str) -> str:

@@ -15,12 +15,14 @@ from typing import Any
 
 Statement = dict[str, Any]
 Document = dict[str, Any]
+Conditions = dict[str, dict[str, str]]
 
 PERSONALIZE = "personalize.amazonaws.com"
 POLICY_CHARACTERS = 6144  # of a managed policy, white space not counted
 POLICIES_PER_ROLE = 10
 
 _KEY_ACTIONS = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ListGrants"]
+_DATASET_GROUP_KEY_ACTION = "kms:GenerateDataKeyWithoutPlaintext"
 _TOKEN = re.compile(r"\$\{Token\[(?P<name>[^\]]*)\]\}")
 _PSEUDO_PARAMETER_CHARACTERS = 14  # "ap-northeast-1"; account ids have 12, partitions fewer
 _REFERENCE_CHARACTERS = 160  # the ARN of a dataset has at most 139, that of a role or function 128
@@ -41,15 +43,30 @@ def write_statements(bucket_arn: str, prefix: str) -> list[Statement]:
     return [allow("s3:ListBucket", bucket_arn), allow("s3:PutObject", f"{bucket_arn}/{prefix}*")]
 
 
-def bucket_statements(bucket_arn: str, prefix: str) -> list[Statement]:
+def bucket_statements(bucket_arn: str, prefix: str, conditions: Conditions | None = None) -> list[Statement]:
     """The bucket policy. AWS documents it without conditions; whether any would pass is unknown."""
-    return [{**statement, "Principal": {"Service": PERSONALIZE}} for statement in write_statements(bucket_arn, prefix)]
+    more = {"Condition": conditions} if conditions else {}
+    writes = write_statements(bucket_arn, prefix)
+    return [{**statement, "Principal": {"Service": PERSONALIZE}, **more} for statement in writes]
 
 
-def role_statements(bucket_arn: str, prefix: str, key_arn: str | None) -> list[Statement]:
+def foreign_role_statements(bucket_arn: str, prefix: str, account_arn: str, role_arn: str) -> list[Statement]:
+    """What the policy of another account's bucket says about our role.
+
+    It names the account, and the role in a condition: a principal must exist when the policy is written, so the bucket
+    could not be set up before the role.
+    """
+    more = {"Principal": {"AWS": account_arn}, "Condition": {"ArnEquals": {"aws:PrincipalArn": role_arn}}}
+    return [{**statement, **more} for statement in write_statements(bucket_arn, prefix)]
+
+
+def role_statements(
+    bucket_arn: str, prefix: str, key_arn: str | None, dataset_group_key_arn: str | None
+) -> list[Statement]:
     """The policy of the role Personalize writes with."""
     key = [allow(_KEY_ACTIONS, key_arn)] if key_arn else []
-    return [*write_statements(bucket_arn, prefix), *key]
+    dataset_group_key = [allow(_DATASET_GROUP_KEY_ACTION, dataset_group_key_arn)] if dataset_group_key_arn else []
+    return [*write_statements(bucket_arn, prefix), *key, *dataset_group_key]
 
 
 def key_statement(principal_arn: str) -> Statement:
@@ -58,8 +75,13 @@ def key_statement(principal_arn: str) -> Statement:
     return allow(actions, "*", Principal={"AWS": principal_arn, "Service": PERSONALIZE})
 
 
-def trust_conditions(partition: str, region: str, account: str) -> dict[str, dict[str, str]]:
-    """Who may make Personalize assume the role: only this account, in this Region (the confused deputy problem)."""
+def dataset_group_key_statement(principal_arn: str) -> Statement:
+    """The policy of the key of a dataset group, for Personalize itself and for the role it writes with."""
+    return allow(_DATASET_GROUP_KEY_ACTION, "*", Principal={"AWS": principal_arn, "Service": PERSONALIZE})
+
+
+def trust_conditions(partition: str, region: str, account: str) -> Conditions:
+    """For whom Personalize may act: only this account, in this Region (the confused deputy problem)."""
     return {
         "StringEquals": {"aws:SourceAccount": account},
         "StringLike": {"aws:SourceArn": f"arn:{partition}:personalize:{region}:{account}:*"},

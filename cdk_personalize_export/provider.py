@@ -13,7 +13,7 @@ import jsii
 from aws_cdk import Duration, IAnyProducer, IResolveContext, Lazy, RemovalPolicy
 from constructs import Construct
 
-from cdk_personalize_export import _permissions
+from cdk_personalize_export import _findings, _permissions
 from cdk_personalize_export._home import Home
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ class ExportProvider(Construct):
             lazy, resource = self._policies[-1]
             grown = lazy.policy.with_(needs)
             if grown.characters() <= _permissions.POLICY_CHARACTERS:
+                if needs.job_arn not in lazy.policy.jobs:
+                    self._acknowledge_jobs(resource, needs)
                 lazy.policy = grown
                 return resource
         return self._add_policy(needs)
@@ -135,7 +137,11 @@ class ExportProvider(Construct):
             roles=[self._role_name],
         )
         self._policies.append((lazy, resource))
+        self._acknowledge_jobs(resource, needs)
         return resource
+
+    def _acknowledge_jobs(self, policy: CfnManagedPolicy, needs: _permissions.Needs) -> None:
+        _findings.acknowledge(policy, self.home.stack, needs.job_arn, _findings.JOBS)
 
 
 @jsii.implements(IAnyProducer)

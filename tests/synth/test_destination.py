@@ -85,7 +85,8 @@ statements are in it:
     }
   }
 ]
- [ack: cdk-personalize-export:bucket-policy]"""
+An output of the stack repeats them. When they are in place, say permissions_in_place=True. \
+[ack: cdk-personalize-export:bucket-policy]"""
     ]
 
 
@@ -93,7 +94,7 @@ def test_role_of_this_app_is_given_the_permissions(stack: Stack, synth: Synthesi
     role = aws_iam.Role(stack, "Mine", assumed_by=aws_iam.ServicePrincipal("personalize.amazonaws.com"))
     DatasetExport(stack, "Export", dataset=DATASET, destination=ExportDestination(stack, "Exports", role=role))
     result = synth(stack)
-    assert result.statements("MineDefaultPolicy") == [
+    assert result.statements("ExportsRolePolicy") == [
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "${ExportsBucket.Arn}"},
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "${ExportsBucket.Arn}/personalize/*"},
     ]
@@ -101,7 +102,7 @@ def test_role_of_this_app_is_given_the_permissions(stack: Stack, synth: Synthesi
     assert result.allowed("iam:PassRole") == ["${Mine.Arn}"]
     assert result.depends_on("Custom::PersonalizeDatasetExport") == [
         "ExportsBucketPolicy",
-        "MineDefaultPolicy",
+        "ExportsRolePolicy",
         "PersonalizeExportProviderPolicy",
     ]
 
@@ -130,7 +131,8 @@ statements are in it:
     "Resource": "<known after the deployment>/personalize/*"
   }
 ]
- [ack: cdk-personalize-export:role-policy]"""
+An output of the stack repeats them. When they are in place, say permissions_in_place=True. \
+[ack: cdk-personalize-export:role-policy]"""
     ]
 
 
@@ -205,7 +207,8 @@ Exports fail unless these statements are in it:
     }
   }
 ]
- [ack: cdk-personalize-export:key-policy]"""
+An output of the stack repeats them. When they are in place, say permissions_in_place=True. \
+[ack: cdk-personalize-export:key-policy]"""
     ]
 
 
