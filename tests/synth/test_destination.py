@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Environment, Stack, aws_iam, aws_kms, aws_s3
+from aws_cdk import App, Duration, Environment, Stack, aws_iam, aws_kms, aws_s3
 
 from cdk_personalize_export import DatasetExport, ExportDestination
+from tests.synth.conftest import readable
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesise
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 DATASET = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTIONS"
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 KEY_ACTIONS = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ListGrants"]
+HERE = Environment(account="123456789012", region="us-east-1")
 PERSONALIZE = {"Service": "personalize.amazonaws.com"}
 
 
@@ -237,3 +240,177 @@ def test_bucket_and_role_are_handed_out(stack: Stack) -> None:
     destination = ExportDestination(stack, "Exports", bucket=bucket, role=role)
     assert destination.bucket is bucket
     assert destination.role is role
+
+
+def test_statements_are_an_output_too_resolved_by_the_deployment(stack: Stack, synth: Synthesise) -> None:
+    bucket = aws_s3.Bucket.from_bucket_name(stack, "Theirs", "data-lake")
+    ExportDestination(stack, "Exports", bucket=bucket)
+    (output,) = synth(stack).template["Outputs"].values()
+    assert output["Description"] == "What the bucket policy must say, for exports to succeed"
+    assert json.loads(readable(output["Value"])) == [
+        {
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": "arn:${AWS::Partition}:s3:::data-lake",
+            "Principal": PERSONALIZE,
+        },
+        {
+            "Effect": "Allow",
+            "Action": "s3:PutObject",
+            "Resource": "arn:${AWS::Partition}:s3:::data-lake/personalize/*",
+            "Principal": PERSONALIZE,
+        },
+    ]
+
+
+def test_everything_imported_shows_one_warning_and_one_output_each(stack: Stack, synth: Synthesise) -> None:
+    imported_destination(stack)
+    result = synth(stack)
+    assert sorted(name[:-8] for name in result.template["Outputs"]) == [
+        "ExportsBucketPolicyStatements",
+        "ExportsDatasetGroupKeyPolicyStatements",
+        "ExportsKeyPolicyStatements",
+        "ExportsRolePolicyStatements",
+    ]
+    assert len(result.warnings) == 4
+
+
+def test_permissions_in_place_silence_warnings_and_outputs_and_change_nothing_else(app: App, synth: Synthesise) -> None:
+    shown, silent = Stack(app, "Shown"), Stack(app, "Silent")
+    imported_destination(shown)
+    imported_destination(silent, permissions_in_place=True)
+    result = synth(silent)
+    assert result.warnings == []
+    assert "Outputs" not in result.template
+    assert result.template.get("Resources") == synth(shown).template.get("Resources")
+
+
+def imported_destination(stack: Stack, **options: Any) -> ExportDestination:
+    role = aws_iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::123456789012:role/exports", mutable=False)
+    return ExportDestination(
+        stack,
+        "Exports",
+        bucket=aws_s3.Bucket.from_bucket_name(stack, "Lake", "data-lake"),
+        role=role,
+        encryption_key=aws_kms.Key.from_key_arn(stack, "Key", KEY_ARN),
+        dataset_group_key=aws_kms.Key.from_key_arn(stack, "GroupKey", KEY_ARN),
+        **options,
+    )
+
+
+def test_key_of_the_dataset_group_gets_one_more_action_on_both_sides(stack: Stack, synth: Synthesise) -> None:
+    ExportDestination(stack, "Exports", dataset_group_key=aws_kms.Key(stack, "Key"))
+    result = synth(stack)
+    action = {"Effect": "Allow", "Action": "kms:GenerateDataKeyWithoutPlaintext"}
+    assert result.statements("ExportsRolePolicy")[2:] == [{**action, "Resource": "${Key.Arn}"}]
+    assert result.statements("Key")[-1] == {
+        **action,
+        "Principal": {"AWS": "${ExportsRole.Arn}", **PERSONALIZE},
+        "Resource": "*",
+    }
+
+
+def test_statement_for_an_imported_key_names_the_account_while_the_role_has_no_arn(app: App, synth: Synthesise) -> None:
+    stack = Stack(app, "Prod", env=HERE)
+    ExportDestination(stack, "Exports", encryption_key=aws_kms.Key.from_key_arn(stack, "Theirs", KEY_ARN))
+    (warning,) = synth(stack).warnings
+    assert '"AWS": "arn:aws:iam::123456789012:root"' in warning
+
+
+def test_source_account_can_be_required_of_the_service(stack: Stack, synth: Synthesise) -> None:
+    ExportDestination(stack, "Exports", require_source_account=True)
+    result = synth(stack)
+    (trust,) = result.the("AWS::IAM::Role")["AssumeRolePolicyDocument"]["Statement"]
+    conditions = [s["Condition"] for s in result.statements("ExportsBucketPolicy")[1:]]
+    assert conditions == [trust["Condition"]] * 2
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"},
+        "StringLike": {"aws:SourceArn": "arn:${AWS::Partition}:personalize:${AWS::Region}:${AWS::AccountId}:*"},
+    }
+
+
+def test_role_of_another_stack_gets_its_policy_here_because_one_there_would_be_a_cycle(
+    app: App, synth: Synthesise
+) -> None:
+    security, exports = Stack(app, "Security"), Stack(app, "Exports")
+    role = aws_iam.Role(security, "Mine", assumed_by=aws_iam.ServicePrincipal("personalize.amazonaws.com"))
+    ExportDestination(exports, "To", role=role)
+    assert synth(security).types == ["AWS::IAM::Role"]
+    assert synth(exports).the("AWS::IAM::ManagedPolicy")["Roles"] == [
+        {"Fn::ImportValue": "Security:ExportsOutputRefMineC1B42D3A9863FEC7"}
+    ]
+
+
+def test_imported_bucket_of_another_account_must_name_the_role_too(app: App, synth: Synthesise) -> None:
+    stack = Stack(app, "Prod", env=HERE)
+    bucket = aws_s3.Bucket.from_bucket_attributes(stack, "Lake", bucket_name="data-lake", account="210987654321")
+    ExportDestination(stack, "Exports", bucket=bucket)
+    result = synth(stack)
+    assert result.the("AWS::IAM::Role")["RoleName"] == "ProdExports64F1E006-us-east-1"
+    (output,) = result.template["Outputs"].values()
+    assert json.loads(readable(output["Value"]))[2:] == [
+        {
+            "Effect": "Allow",
+            "Action": action,
+            "Resource": resource,
+            "Principal": {"AWS": "arn:${AWS::Partition}:iam::123456789012:root"},
+            "Condition": {
+                "ArnEquals": {
+                    "aws:PrincipalArn": "arn:${AWS::Partition}:iam::123456789012:role/ProdExports64F1E006-us-east-1"
+                }
+            },
+        }
+        for action, resource in (
+            ("s3:ListBucket", "arn:${AWS::Partition}:s3:::data-lake"),
+            ("s3:PutObject", "arn:${AWS::Partition}:s3:::data-lake/personalize/*"),
+        )
+    ]
+    (warning,) = result.warnings
+    assert '"aws:PrincipalArn": "arn:aws:iam::123456789012:role/ProdExports64F1E006-us-east-1"' in warning
+
+
+def test_bucket_of_another_account_in_this_app_is_deployed_first_and_lets_the_role_in(
+    app: App, synth: Synthesise
+) -> None:
+    lake = Stack(app, "Lake", env=Environment(account="210987654321", region="us-east-1"))
+    exports = Stack(app, "Exports", env=HERE)
+    destination = ExportDestination(exports, "To", bucket=aws_s3.Bucket(lake, "Bucket", bucket_name="data-lake"))
+    DatasetExport(exports, "Interactions", dataset=DATASET, destination=destination)
+    result = synth(exports)
+    (role,) = [r["RoleName"] for r in result.of_type("AWS::IAM::Role") if "RoleName" in r]
+    statements = synth(lake).statements("BucketPolicy")
+    assert [s["Principal"] for s in statements[:2]] == [PERSONALIZE] * 2
+    assert [s["Condition"]["ArnEquals"]["aws:PrincipalArn"] for s in statements[2:]] == [
+        f"arn:${{AWS::Partition}}:iam::123456789012:role/{role}"
+    ] * 2
+    assert exports.dependencies == [lake]
+    assert result.export["Destination"] == "s3://data-lake/personalize/"
+
+
+def test_role_given_for_a_bucket_of_another_account_is_named_in_its_policy(app: App, synth: Synthesise) -> None:
+    lake = Stack(app, "Lake", env=Environment(account="210987654321", region="us-east-1"))
+    exports = Stack(app, "Exports", env=HERE)
+    role = aws_iam.Role.from_role_arn(exports, "Role", "arn:aws:iam::123456789012:role/exports")
+    ExportDestination(exports, "To", bucket=aws_s3.Bucket(lake, "Bucket", bucket_name="data-lake"), role=role)
+    (statement, _) = synth(lake).statements("BucketPolicy")[2:]
+    assert statement["Condition"]["ArnEquals"]["aws:PrincipalArn"] == "arn:aws:iam::123456789012:role/exports"
+
+
+def test_role_name_has_no_region_while_that_is_unknown(app: App, synth: Synthesise) -> None:
+    stack = Stack(app, "Prod", env=Environment(account="123456789012"))
+    bucket = aws_s3.Bucket.from_bucket_attributes(stack, "Lake", bucket_name="data-lake", account="210987654321")
+    ExportDestination(stack, "Exports", bucket=bucket)
+    assert synth(stack).the("AWS::IAM::Role")["RoleName"] == "ProdExports64F1E006"
+
+
+def test_access_to_the_bucket_that_is_made_can_be_logged(stack: Stack, synth: Synthesise) -> None:
+    logs = aws_s3.Bucket.from_bucket_name(stack, "Logs", "access-logs")
+    ExportDestination(stack, "Exports", server_access_logs_bucket=logs)
+    assert synth(stack).the("AWS::S3::Bucket")["LoggingConfiguration"] == {"DestinationBucketName": "access-logs"}
+
+
+def test_objects_expire_and_are_gone_a_day_later(stack: Stack, synth: Synthesise) -> None:
+    ExportDestination(stack, "Exports", expire_after=Duration.days(30))
+    assert synth(stack).the("AWS::S3::Bucket")["LifecycleConfiguration"] == {
+        "Rules": [{"ExpirationInDays": 30, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}, "Status": "Enabled"}]
+    }

@@ -262,10 +262,44 @@ def test_bucket_encrypted_with_an_alias(stack: Stack) -> None:
     [
         ("bucket", "data-lake", "s3.Bucket.from_bucket_name(self, 'ExportBucket', 'data-lake')"),
         ("encryption_key", "1234", "kms.Key.from_key_arn(self, 'ExportKey', '1234')"),
+        ("dataset_group_key", "1234", "kms.Key.from_key_arn(self, 'DatasetGroupKey', '1234')"),
+        ("server_access_logs_bucket", "logs", "s3.Bucket.from_bucket_name(self, 'AccessLogs', 'logs')"),
         ("role", "arn:r", "iam.Role.from_role_arn(self, 'ExportRole', 'arn:r')"),
     ],
 )
 def test_text_instead_of_an_object(stack: Stack, option: str, value: str, fix: str) -> None:
     assert destination_refusal(stack, **{option: value}) == (
         f"{option} {value!r} is a string. It must be an object: write {fix}."
+    )
+
+
+def test_key_of_the_dataset_group_that_is_an_alias(stack: Stack) -> None:
+    alias = aws_kms.Alias.from_alias_name(stack, "Imported", "alias/group")
+    assert destination_refusal(stack, dataset_group_key=alias) == f"dataset_group_key is a KMS alias. {ONLY_KEY_ARNS}"
+
+
+def test_options_of_the_bucket_that_is_made_together_with_a_bucket(stack: Stack) -> None:
+    bucket = aws_s3.Bucket.from_bucket_name(stack, "Theirs", "data-lake")
+    options: dict[str, Any] = {"server_access_logs_bucket": bucket, "expire_after": Duration.days(1)}
+    for option, value in options.items():
+        assert destination_refusal(stack, bucket=bucket, **{option: value}) == (
+            f"{option} is given together with bucket. It describes the bucket that is made without one: set it on your "
+            "bucket instead."
+        )
+
+
+@pytest.mark.parametrize(
+    ("duration", "given"),
+    [(Duration.hours(36), "129600 seconds"), (Duration.hours(1), "3600 seconds"), (Duration.days(0), "0 seconds")],
+)
+def test_expiry_that_is_no_number_of_days(stack: Stack, duration: Duration, given: str) -> None:
+    assert destination_refusal(stack, expire_after=duration) == (
+        f"expire_after is {given}. Allowed are whole days, at least one: write Duration.days(30)."
+    )
+
+
+def test_expiry_known_only_at_deployment(stack: Stack) -> None:
+    seconds = CfnParameter(stack, "Seconds", type="Number").value_as_number
+    assert destination_refusal(stack, expire_after=Duration.seconds(seconds)) == (
+        "expire_after is only known at deployment. Allowed are whole days, at least one: write Duration.days(30)."
     )
