@@ -27,6 +27,8 @@ GENERATION_CHARACTERS = 256
 TAGS = 50
 TAG_KEY_CHARACTERS = 128
 TAG_VALUE_CHARACTERS = 256
+FUNCTION_NAME_CHARACTERS = 64
+FUNCTION_NAME_PREFIX_CHARACTERS = 32
 MIN_WAIT_SECONDS = 60
 MAX_WAIT_SECONDS = 12 * 3600
 DAY_SECONDS = 24 * 3600
@@ -42,6 +44,7 @@ _DATASET_ARN = re.compile(
 _KEY_ARN = re.compile(r"arn:aws.*:kms:.*:[0-9]{12}:key/.+")
 _JOB_NAME_PREFIX = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
 _PREFIX = re.compile(r"[a-zA-Z0-9!_.'()=\-/]*")
+_FUNCTION_NAME_PREFIX = re.compile(r"[a-zA-Z0-9\-_]+")
 _NOT_IN_JOB_NAMES = re.compile(r"[^a-zA-Z0-9\-_]+")
 
 
@@ -149,6 +152,18 @@ def job_name_part(text: str, characters: int) -> str:
     """Turn any text into a piece of a job name: allowed characters only, starting with a letter or digit."""
     part = _NOT_IN_JOB_NAMES.sub("-", text).lstrip("-_")[:characters].rstrip("-_")
     return part or "export"
+
+
+def check_function_name_prefix(prefix: str) -> None:
+    """Refuse a prefix that makes no function name."""
+    if not is_token(prefix) and (
+        not _FUNCTION_NAME_PREFIX.fullmatch(prefix) or len(prefix) > FUNCTION_NAME_PREFIX_CHARACTERS
+    ):
+        raise ValueError(
+            f"function_name_prefix {prefix!r} has {len(prefix)} characters. Allowed are 1 to "
+            f"{FUNCTION_NAME_PREFIX_CHARACTERS} letters, digits, hyphens and underscores: a function name has at most "
+            f"{FUNCTION_NAME_CHARACTERS}, and a hyphen and a part that makes it unique follow."
+        )
 
 
 def check_generation(generation: object) -> None:

@@ -159,6 +159,38 @@ def function_statements(function_arn: str, log_group_arn: str) -> list[Statement
     ]
 
 
+NETWORK_ACTIONS = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+]
+
+
+def network_statement() -> Statement:
+    """What Lambda does with the function's role in a VPC: https://docs.aws.amazon.com/lambda/latest/dg/foundation-networking.html."""
+    return allow(NETWORK_ACTIONS, "*")
+
+
+def no_network_for_code_statement(function_arn: str) -> Statement:
+    """Lambda needs those actions, the code does not: the way that page recommends to tell them apart."""
+    condition = {"ArnEquals": {"lambda:SourceFunctionArn": function_arn}}
+    return {"Effect": "Deny", "Action": NETWORK_ACTIONS, "Resource": "*", "Condition": condition}
+
+
+def tracing_statement() -> Statement:
+    """What Lambda does to trace: https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html."""
+    return allow(["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*")
+
+
+def queue_statements(queue_arn: str, key_arn: str | None) -> list[Statement]:
+    """What Lambda does to put a request into the dead-letter queue."""
+    key = [allow(["kms:Decrypt", "kms:GenerateDataKey"], key_arn)] if key_arn else []
+    return [allow("sqs:SendMessage", queue_arn), *key]
+
+
 def pasteable(statements: list[Statement], partition: str) -> str:
     """JSON for people to paste."""
     return readable(json.dumps(statements, indent=2), partition)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import aws_cdk
 import pytest
-from aws_cdk import App, CfnParameter, NestedStack, Stack, aws_iam, aws_s3
+from aws_cdk import App, CfnParameter, NestedStack, Stack, aws_iam, aws_s3, aws_sqs
+from aws_cdk.aws_lambda import Tracing
 
-from cdk_personalize_export import DatasetExport, ExportDestination
+from cdk_personalize_export import DatasetExport, ExportDestination, ExportProvider
 from cdk_personalize_export._findings import flat
 
 if TYPE_CHECKING:
@@ -101,6 +102,14 @@ def test_aws_cdk_lib_that_cannot_acknowledge_is_no_obstacle(
     monkeypatch.delattr(aws_cdk, "Validations")
     DatasetExport(stack, "Interactions", dataset=DATASET)
     assert acknowledged(app) == {}
+
+
+def test_actions_aws_allows_only_on_everything_are_acknowledged_where_an_option_needs_them(
+    app: App, stack: Stack
+) -> None:
+    ExportProvider(stack, "Traced", tracing=Tracing.ACTIVE)
+    ExportProvider(stack, "Queued", dead_letter_queue=aws_sqs.Queue(stack, "Queue"))
+    assert acknowledged(app) == {"Prod/Traced/LambdaPolicy": ["*"]}
 
 
 @pytest.mark.parametrize(

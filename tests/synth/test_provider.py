@@ -7,8 +7,21 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import RemovalPolicy, Stack, aws_logs
-from aws_cdk.aws_lambda import Runtime
+from aws_cdk import (
+    App,
+    CfnParameter,
+    Environment,
+    PermissionsBoundary,
+    RemovalPolicy,
+    Stack,
+    aws_ec2,
+    aws_iam,
+    aws_kms,
+    aws_logs,
+    aws_personalize,
+    aws_sqs,
+)
+from aws_cdk.aws_lambda import Runtime, Tracing
 from constructs import Construct
 
 from cdk_personalize_export import DatasetExport, ExportDestination, ExportProvider
@@ -121,3 +134,168 @@ def test_more_permissions_than_a_role_can_hold_are_refused_at_synthesis(stack: S
         "with "
         'provider=ExportProvider(self, "Another").'
     )
+
+
+NETWORK = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+]
+
+
+def no_role_has_an_inline_or_aws_managed_policy(resources: dict[str, Any]) -> bool:
+    roles = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::IAM::Role"]
+    return not any(r["Type"] == "AWS::IAM::Policy" for r in resources.values()) and not any(
+        {"ManagedPolicyArns", "Policies"} & set(role) for role in roles
+    )
+
+
+def test_function_runs_in_the_vpc_where_only_lambda_may_touch_the_network(stack: Stack, synth: Synthesise) -> None:
+    vpc = aws_ec2.Vpc(stack, "Vpc", max_azs=1)
+    group = aws_ec2.SecurityGroup(stack, "Group", vpc=vpc)
+    provider = ExportProvider(stack, "Provider", vpc=vpc, vpc_subnets=vpc_private(), security_groups=[group])
+    DatasetExport(stack, "Interactions", dataset=DATASET, provider=provider)
+    result = synth(stack)
+    assert result.the("AWS::Lambda::Function")["VpcConfig"] == {
+        "SecurityGroupIds": ["${Group.GroupId}"],
+        "SubnetIds": ["${VpcPrivateSubnet1Subnet}"],
+    }
+    assert result.statements("ProviderLambdaPolicy") == [{"Effect": "Allow", "Action": NETWORK, "Resource": "*"}]
+    assert result.statements("ProviderPolicy")[2] == {
+        "Effect": "Deny",
+        "Action": NETWORK,
+        "Resource": "*",
+        "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": "${ProviderFunction.Arn}"}},
+    }
+    assert "ProviderLambdaPolicy" in result.depends_on("AWS::Lambda::Function")
+    assert no_role_has_an_inline_or_aws_managed_policy(result.resources)
+
+
+def vpc_private() -> aws_ec2.SubnetSelection:
+    return aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_WITH_EGRESS)
+
+
+def test_subnets_or_security_groups_without_a_vpc_are_refused(stack: Stack) -> None:
+    options: list[dict[str, Any]] = [{"vpc_subnets": vpc_private()}, {"security_groups": []}]
+    for option in options:
+        with pytest.raises(ValueError, match="without vpc") as refused:
+            ExportProvider(stack, "Provider", **option)
+        assert str(refused.value) == (
+            "vpc_subnets or security_groups is given without vpc, to which they belong: pass it too."
+        )
+
+
+def test_what_lambda_gave_up_on_goes_to_the_dead_letter_queue(stack: Stack, synth: Synthesise) -> None:
+    key = aws_kms.Key(stack, "Key")
+    queue = aws_sqs.Queue(stack, "Queue", encryption=aws_sqs.QueueEncryption.KMS, encryption_master_key=key)
+    DatasetExport(stack, "E", dataset=DATASET, provider=ExportProvider(stack, "Provider", dead_letter_queue=queue))
+    result = synth(stack)
+    assert result.the("AWS::Lambda::Function")["DeadLetterConfig"] == {"TargetArn": "${Queue.Arn}"}
+    assert result.statements("ProviderLambdaPolicy") == [
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "${Queue.Arn}"},
+        {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": "${Key.Arn}"},
+    ]
+    assert no_role_has_an_inline_or_aws_managed_policy(result.resources)
+
+
+def test_queue_without_a_key_needs_none(stack: Stack, synth: Synthesise) -> None:
+    ExportProvider(stack, "Provider", dead_letter_queue=aws_sqs.Queue(stack, "Queue"))
+    assert [s["Action"] for s in synth(stack).statements("ProviderLambdaPolicy")] == ["sqs:SendMessage"]
+
+
+def test_environment_is_encrypted_with_the_key(stack: Stack, synth: Synthesise) -> None:
+    ExportProvider(stack, "Provider", environment_encryption=aws_kms.Key(stack, "Key"))
+    result = synth(stack)
+    assert result.the("AWS::Lambda::Function")["KmsKeyArn"] == "${Key.Arn}"
+    assert result.statements("ProviderLambdaPolicy") == [
+        {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "${Key.Arn}"}
+    ]
+
+
+@pytest.mark.parametrize(("tracing", "mode"), [(Tracing.ACTIVE, "Active"), (Tracing.PASS_THROUGH, "PassThrough")])
+def test_function_is_traced(stack: Stack, synth: Synthesise, tracing: Tracing, mode: str) -> None:
+    ExportProvider(stack, "Provider", tracing=tracing)
+    result = synth(stack)
+    assert result.the("AWS::Lambda::Function")["TracingConfig"] == {"Mode": mode}
+    assert result.statements("ProviderLambdaPolicy") == [
+        {"Effect": "Allow", "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "Resource": "*"}
+    ]
+    assert no_role_has_an_inline_or_aws_managed_policy(result.resources)
+
+
+def test_disabled_tracing_needs_nothing(stack: Stack, synth: Synthesise) -> None:
+    ExportProvider(stack, "Provider", tracing=Tracing.DISABLED)
+    result = synth(stack)
+    assert "TracingConfig" not in result.the("AWS::Lambda::Function")
+    assert "AWS::IAM::ManagedPolicy" not in result.types
+
+
+def test_name_of_the_function_begins_with_the_prefix_and_fits(stack: Stack, synth: Synthesise) -> None:
+    prefix = "p" * 32
+    ExportProvider(Construct(stack, "Deep" * 20), "Provider" * 5, function_name_prefix=prefix)
+    name = synth(stack).the("AWS::Lambda::Function")["FunctionName"]
+    assert re.fullmatch(rf"{prefix}-[A-Za-z0-9]+", name)
+    assert len(name) <= 64
+
+
+@pytest.mark.parametrize("prefix", ["", "a b", "a.b", "a" * 33])
+def test_prefix_that_makes_no_function_name_is_refused(stack: Stack, prefix: str) -> None:
+    with pytest.raises(ValueError, match="function_name_prefix") as refused:
+        ExportProvider(stack, "Provider", function_name_prefix=prefix)
+    assert str(refused.value) == (
+        f"function_name_prefix {prefix!r} has {len(prefix)} characters. Allowed are 1 to 32 letters, digits, hyphens "
+        "and underscores: a function name has at most 64, and a hyphen and a part that makes it unique follow."
+    )
+    assert stack.node.children == []
+
+
+def test_prefix_known_only_at_deployment_passes(stack: Stack, synth: Synthesise) -> None:
+    ExportProvider(stack, "Provider", function_name_prefix=CfnParameter(stack, "Prefix").value_as_string)
+    assert synth(stack).the("AWS::Lambda::Function")["FunctionName"].startswith("${Prefix}-")
+
+
+def test_permissions_boundary_of_the_cdk_reaches_the_role_of_the_function_and_of_the_destination(
+    stack: Stack, synth: Synthesise
+) -> None:
+    export = DatasetExport(stack, "Interactions", dataset=DATASET)
+    boundary = aws_iam.ManagedPolicy.from_managed_policy_name(stack, "Boundary", "limits")
+    for construct in (export.provider, export.destination):
+        aws_iam.PermissionsBoundary.of(construct).apply(boundary)
+    roles = synth(stack).of_type("AWS::IAM::Role")
+    arn = "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/limits"
+    assert [role["PermissionsBoundary"] for role in roles] == [arn, arn]
+
+
+def test_permissions_boundary_of_a_stack_reaches_every_role(app: App, synth: Synthesise) -> None:
+    stack = Stack(app, "Bound", permissions_boundary=PermissionsBoundary.from_name("limits"))
+    DatasetExport(stack, "Interactions", dataset=DATASET)
+    assert all("PermissionsBoundary" in role for role in synth(stack).of_type("AWS::IAM::Role"))
+
+
+def test_china_is_named_in_every_arn(synth: Synthesise) -> None:
+    stack = Stack(
+        App(context=LITERAL_PARTITIONS), "China", env=Environment(account="123456789012", region="cn-north-1")
+    )
+    dataset = "arn:aws-cn:personalize:cn-north-1:123456789012:dataset/movies/INTERACTIONS"
+    DatasetExport(stack, "Interactions", dataset=dataset)
+    assert stack.partition == "aws-cn"
+    assert "arn:aws:" not in json.dumps(synth(stack).template["Resources"])
+
+
+LITERAL_PARTITIONS = {"@aws-cdk/core:enablePartitionLiterals": True}
+
+
+def test_dataset_of_another_stack_is_imported_by_its_arn(app: App, synth: Synthesise) -> None:
+    data, exports = Stack(app, "Data"), Stack(app, "Exports")
+    dataset = aws_personalize.CfnDataset(
+        data, "Dataset", dataset_group_arn="g", dataset_type="Items", name="items", schema_arn="s"
+    )
+    DatasetExport(exports, "Items", dataset=dataset)
+    arn = {"Fn::ImportValue": "Data:ExportsOutputFnGetAttDatasetDatasetArnC45ECB18"}
+    result = synth(exports)
+    assert result.export["DatasetArn"] == arn
+    assert result.allowed("personalize:CreateDatasetExportJob")[0] == arn
+    assert exports.dependencies == [data]
