@@ -10,8 +10,9 @@ finished, and hand on what it reports. See https://docs.aws.amazon.com/personali
 """
 
 from cdk_personalize_export.dataset_export import DatasetExport
+from cdk_personalize_export.dataset_group_export import DatasetGroupExport
 from cdk_personalize_export.destination import ExportDestination
 from cdk_personalize_export.ingestion_mode import IngestionMode
 from cdk_personalize_export.provider import ExportProvider
 
-__all__ = ["DatasetExport", "ExportDestination", "ExportProvider", "IngestionMode"]
+__all__ = ["DatasetExport", "DatasetGroupExport", "ExportDestination", "ExportProvider", "IngestionMode"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cdk_personalize_export.ingestion_mode import IngestionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 JOB_NAME_CHARACTERS = 63
 JOB_NAME_PREFIX_CHARACTERS = 45  # 63 = 45 + "-" + 12 of the hash + "-" + 4 of the attempt
@@ -24,6 +24,7 @@ ARN_CHARACTERS = 256
 PATH_CHARACTERS = 256
 BUCKET_NAME_CHARACTERS = 63
 GENERATION_CHARACTERS = 256
+GROUP_NAME_CHARACTERS = 63
 TAGS = 50
 TAG_KEY_CHARACTERS = 128
 TAG_VALUE_CHARACTERS = 256
@@ -41,6 +42,7 @@ _DATASET_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z\-]*):personalize:(?P<region>[a-z]+(?:-[a-z]+)+-\d+):(?P<account>\d{12})"
     r":dataset/(?P<group>[a-zA-Z0-9][a-zA-Z0-9\-_]*)/(?P<type>[A-Z_]+)"
 )
+_GROUP_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
 _KEY_ARN = re.compile(r"arn:aws.*:kms:.*:[0-9]{12}:key/.+")
 _JOB_NAME_PREFIX = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
 _PREFIX = re.compile(r"[a-zA-Z0-9!_.'()=\-/]*")
@@ -95,6 +97,58 @@ def check_dataset_type(dataset_type: str, name: Callable[[], str]) -> None:
             f"dataset {name()!r} is of type {dataset_type.upper()}, which Amazon Personalize cannot export. Only "
             f"{', '.join(EXPORTABLE_TYPES)} datasets can be exported: remove this export."
         )
+
+
+def exportable_type(dataset_type: str) -> str:
+    """Return the type as ARNs write it."""
+    check_dataset_type(dataset_type, lambda: dataset_type)
+    if dataset_type.upper() not in EXPORTABLE_TYPES:
+        raise ValueError(f"dataset type {dataset_type!r} is unknown. Allowed are {', '.join(EXPORTABLE_TYPES)}.")
+    return dataset_type.upper()
+
+
+def check_sequence(option: str, values: Sequence[object]) -> None:
+    """Refuse nothing at all, and a text, which is a sequence of letters."""
+    if isinstance(values, str):
+        raise ValueError(f"{option} {values!r} is a string. It must be a list: write [{values!r}].")  # noqa: TRY004 - every wrong option raises ValueError
+    if not values:
+        raise ValueError(f"{option} is empty. Name at least one, or remove this export.")
+
+
+def check_dataset_group(name: str) -> None:
+    """Refuse what names no dataset group."""
+    if not is_token(name) and (not _GROUP_NAME.fullmatch(name) or len(name) > GROUP_NAME_CHARACTERS):
+        raise ValueError(
+            f"dataset_group {name!r} is not the name of a dataset group, which has 1 to {GROUP_NAME_CHARACTERS} "
+            "letters, digits, hyphens and underscores, the first a letter or digit. Give the name alone, not its ARN; "
+            "`aws personalize list-dataset-groups` prints it."
+        )
+
+
+def check_one_group(types: Sequence[str], arns: Sequence[str]) -> None:
+    """Refuse datasets that cannot all be of one group: one has at most one dataset of each type."""
+    for dataset_type in types:
+        if types.count(dataset_type) > 1:
+            raise ValueError(
+                f"{types.count(dataset_type)} datasets are of type {dataset_type}. A dataset group has at most one of "
+                "each type: name each once, and make one DatasetGroupExport per group."
+            )
+    known = [match["group"] for match in map(_DATASET_ARN.fullmatch, arns) if match]
+    groups = list(dict.fromkeys(known))
+    if len(groups) > 1:
+        raise ValueError(f"the datasets are of the groups {', '.join(groups)}. Make one DatasetGroupExport per group.")
+
+
+def check_max_concurrency(max_concurrency: int | None, *, wait: bool) -> None:
+    """Refuse what is no number of exports."""
+    if max_concurrency is None:
+        return
+    if not wait:
+        raise ValueError(
+            "max_concurrency has no meaning with wait=False, which waits for nothing: leave one of them out."
+        )
+    if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
+        raise ValueError(f"max_concurrency {max_concurrency!r} is no number of exports. Allowed are 1, 2, 3 and so on.")
 
 
 def check_home(dataset: DatasetArn, *, stack: str, partition: str, region: str, account: str) -> None:

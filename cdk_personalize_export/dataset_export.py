@@ -98,9 +98,7 @@ class DatasetExport(Construct):
             _checks.check_job_name_prefix(job_name_prefix)
         if tags is not None:
             _checks.check_tags(tags)
-        for what, shared in (("ExportDestination", destination), ("ExportProvider", provider)):
-            if shared is not None:
-                _check_region(what, shared, home)
+        check_shared(home, destination, provider)
 
         super().__init__(scope, construct_id)
         home.remember_on(self)
@@ -225,14 +223,10 @@ def _dataset_arn(dataset: CfnDataset | IDatasetRef | str, home: Home) -> str:
 
 def _referenced_arn(dataset: Any, home: Home) -> str:  # noqa: ANN401 - anything a caller may pass
     # `dataset_ref.dataset_arn` of a CfnDataset synthesises a Ref, which AWS documents as the name of the dataset.
-    resource = dataset
-    arn = getattr(resource, "attr_dataset_arn", None)
-    if arn is None:  # perhaps a construct around one
-        resource = getattr(getattr(dataset, "node", None), "default_child", None)
-        arn = getattr(resource, "attr_dataset_arn", None)
-    if arn is not None:
+    resource = _resource(dataset)
+    if resource is not None:
         _checks.check_dataset_type(str(resource.dataset_type), lambda: str(resource.name))
-        return str(arn)
+        return str(resource.attr_dataset_arn)
     if hasattr(dataset, "dataset_ref"):
         return _dataset_arn(str(dataset.dataset_ref.dataset_arn), home)
     raise ValueError(
@@ -241,8 +235,34 @@ def _referenced_arn(dataset: Any, home: Home) -> str:  # noqa: ANN401 - anything
     )
 
 
-def _check_region(what: str, shared: ExportDestination | ExportProvider, home: Home) -> None:
-    _checks.check_same_region(what, shared.home.path, shared.home.region, stack=home.path, stack_region=home.region)
+def _resource(dataset: Any) -> Any:  # noqa: ANN401 - anything a caller may pass
+    """Return the `CfnDataset` that `dataset` is, or is a construct around; None when there is none."""
+    if hasattr(type(dataset), "attr_dataset_arn"):
+        return dataset
+    child = getattr(getattr(dataset, "node", None), "default_child", None)
+    return child if hasattr(type(child), "attr_dataset_arn") else None
+
+
+def resolved_dataset(dataset: CfnDataset | IDatasetRef | str, home: Home) -> tuple[str, str]:
+    """Return the ARN and the type of `dataset`, checked as far as they are known."""
+    arn = _dataset_arn(dataset, home)
+    resource = _resource(dataset)
+    dataset_type = arn.rpartition("/")[2] if resource is None else str(resource.dataset_type)
+    if _checks.is_token(dataset_type):
+        raise ValueError(
+            "the type of a dataset is only known at deployment. It becomes part of the logical ids: use a "
+            "DatasetExport for it, or give dataset_group and dataset_types."
+        )
+    return arn, _checks.exportable_type(dataset_type)
+
+
+def check_shared(home: Home, destination: ExportDestination | None, provider: ExportProvider | None) -> None:
+    """Refuse a destination or a provider of another Region, as far as that is known."""
+    for what, shared in (("ExportDestination", destination), ("ExportProvider", provider)):
+        if shared is not None:
+            _checks.check_same_region(
+                what, shared.home.path, shared.home.region, stack=home.path, stack_region=home.region
+            )
 
 
 def _links(max_wait: Duration | None, *, wait: bool) -> list[dict[str, str]]:
