@@ -204,7 +204,7 @@ class ExportDestination(Construct):
         def acknowledge() -> None:
             _findings.acknowledge(policy, self.home.stack, f"{self._bucket_arn}/{self.prefix}*", _findings.OBJECTS)
 
-        if self._made_bucket:
+        if self._made_bucket or Stack.of(self._bucket) is self.home.stack:
             acknowledge()
         else:  # how a policy names what another stack owns is only known at synthesis
             self.node.add_validation(_findings.AtSynthesis(acknowledge))

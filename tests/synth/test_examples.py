@@ -1,0 +1,110 @@
+"""The examples synthesise, and do what they are there to show."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_cdk import App, Stack
+
+from examples.athena.app import Athena
+from examples.cross_account.app import build
+from examples.hardened.app import Hardened
+
+if TYPE_CHECKING:
+    from tests.synth.conftest import Synthesise
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_hardened_function_is_in_the_vpc_with_everything_encrypted(app: App, synth: Synthesise) -> None:
+    result = synth(Hardened(app, "Hardened", dataset_group="movies"))
+    function = result.the("AWS::Lambda::Function")
+    assert function["VpcConfig"]["SubnetIds"] == ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+    assert function["DeadLetterConfig"] == {"TargetArn": "${DeadLetters.Arn}"}
+    assert function["KmsKeyArn"] == "${Key.Arn}"
+    assert function["ReservedConcurrentExecutions"] == 5
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    assert result.the("AWS::Logs::LogGroup")["KmsKeyId"] == "${Key.Arn}"
+    assert "AWS::IAM::Policy" not in result.types
+    assert not [warning for warning in result.warnings if "cdk-personalize-export" in warning]
+
+
+def test_hardened_network_reaches_personalize_lambda_and_the_answers_of_cloudformation(
+    app: App, synth: Synthesise
+) -> None:
+    result = synth(Hardened(app, "Hardened", dataset_group="movies"))
+    endpoints = {e["ServiceName"]: e for e in result.of_type("AWS::EC2::VPCEndpoint")}
+    assert list(endpoints) == [
+        f"com.amazonaws.${{AWS::Region}}.{service}" for service in ("personalize", "lambda", "s3")
+    ]
+    (statement,) = endpoints["com.amazonaws.${AWS::Region}.s3"]["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == "arn:${AWS::Partition}:s3:::cloudformation-custom-resource-response-*"
+
+
+def test_cross_account_bucket_is_deployed_first_and_lets_personalize_and_the_role_in(
+    app: App, synth: Synthesise
+) -> None:
+    build(app, dataset_group="movies", data_account="111122223333", lake_account="444455556666", region="us-east-1")
+    lake, exports = (app.node.find_child(name) for name in ("Lake", "Exports"))
+    assert isinstance(lake, Stack)
+    assert isinstance(exports, Stack)
+    result = synth(exports)
+    assert exports.dependencies == [lake]
+    (role,) = [r["RoleName"] for r in result.of_type("AWS::IAM::Role") if "RoleName" in r]
+    conditions = [s["Condition"] for s in synth(lake).statements("BucketPolicy")[3:]]
+    assert [c["ArnEquals"]["aws:PrincipalArn"].rpartition(":role/")[2] for c in conditions] == [role, role]
+    assert {e["Destination"] for e in result.exports} == {"s3://personalize-exports-444455556666-us-east-1/movies/"}
+
+
+def test_crawler_reads_the_paths_the_exports_report_and_may_read_them(app: App, synth: Synthesise) -> None:
+    result = synth(Athena(app, "Athena", dataset_group="movies"))
+    targets = result.the("AWS::Glue::Crawler")["Targets"]["S3Targets"]
+    assert [target["Path"] for target in targets] == [
+        f"${{Export{kind}.OutputPath}}" for kind in ("Interactions", "Items", "Users")
+    ]
+    (statement,) = result.statements("CrawlerRoleDefaultPolicy")
+    assert statement["Resource"] == ["${ExportDestinationBucket.Arn}", "${ExportDestinationBucket.Arn}/personalize/*"]
+    assert "CrawlerRoleDefaultPolicy" in result.depends_on("AWS::Glue::Crawler")
+
+
+@pytest.mark.parametrize(
+    ("module", "context", "message"),
+    [
+        ("hardened", {}, "No dataset group was given: pass -c dataset_group=NAME"),
+        ("athena", {}, "No dataset group was given: pass -c dataset_group=NAME"),
+        (
+            "cross_account",
+            {"dataset_group": "movies", "data_account": "1" * 12, "lake_account": "2" * 12, "region": "us-east-1"},
+            None,
+        ),
+        (
+            "cross_account",
+            {"dataset_group": "movies", "region": "us-east-1"},
+            "Not given: data_account, lake_account. Pass each with -c NAME=VALUE",
+        ),
+    ],
+)
+def test_example_is_an_app(tmp_path: Path, module: str, context: dict[str, Any], message: str | None) -> None:
+    variables = {
+        **os.environ,
+        "CDK_CONTEXT_JSON": json.dumps(context),
+        "CDK_OUTDIR": str(tmp_path),
+        "CDK_VALIDATION": "false",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", f"examples.{module}.app"],
+        cwd=ROOT,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (0 if message is None else 1), done.stderr
+    assert message is None or done.stderr.strip() == message
+    assert bool(list(tmp_path.glob("*.template.json"))) == (message is None)
