@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _DEFAULT_PREFIX = "personalize"
 _ROLE_NAME_CHARACTERS = 64
 _HIDDEN_DAYS = 1
+_COUNT = "_cdk_personalize_export_destinations"  # on the Python object of a role: jsii keeps one for each construct
 
 
 class ExportDestination(Construct):
@@ -181,6 +182,7 @@ class ExportDestination(Construct):
         # A policy of ours on a role of this app, also of another stack: one in the role would name our bucket and be a
         # cycle.
         if made or isinstance(self._role, aws_iam.Role):
+            _count(self._role)
             managed = aws_iam.CfnManagedPolicy(
                 self,
                 "RolePolicy",
@@ -275,6 +277,18 @@ def _is_foreign(bucket: s3.IBucket, home: Home) -> bool:
     """Say whether the bucket is known to belong to another account."""
     account: str = bucket.env.account
     return account != home.account and not _checks.is_token(account) and not _checks.is_token(home.account)
+
+
+def _count(role: iam.IRole) -> None:
+    """Refuse a role with more destinations than it has room for policies."""
+    count = vars(role).get(_COUNT, 0) + 1
+    if count > _permissions.POLICIES_PER_ROLE:
+        raise ValueError(
+            f"role {role.node.path!r} is given to {count} ExportDestinations. Each attaches a managed policy, and a "
+            f"role has room for {_permissions.POLICIES_PER_ROLE}: share one ExportDestination between exports, or give "
+            "some a role of their own."
+        )
+    setattr(role, _COUNT, count)
 
 
 def _role_name(destination: ExportDestination, home: Home) -> str:

@@ -110,6 +110,7 @@ class ExportProvider(Construct):
         super().__init__(scope, construct_id)
         self.home = Home.of(scope)
         self._policies: list[tuple[_LazyPolicy, CfnManagedPolicy]] = []
+        self._room = _permissions.POLICIES_PER_ROLE
         log_group = log_group or _log_group(self, log_retention, log_removal_policy)
         options = {
             "function_name": function_name_prefix and _function_name(self, function_name_prefix),
@@ -163,6 +164,7 @@ class ExportProvider(Construct):
             policy_document=_permissions.document(statements),
             roles=[self._role_name],
         )
+        self._room -= 1
         self._function.node.add_dependency(policy)
         if any(statement["Resource"] == "*" for statement in statements):
             _findings.acknowledge(policy, self.home.stack, "*", _findings.NO_RESOURCE)
@@ -205,11 +207,11 @@ class ExportProvider(Construct):
         from aws_cdk.aws_iam import CfnManagedPolicy  # noqa: PLC0415 - not at import: it costs start-up time
 
         number = len(self._policies) + 1
-        if number > _permissions.POLICIES_PER_ROLE:
+        if number > self._room:
             raise ValueError(
-                f"ExportProvider {self.node.path!r} has too many exports: its permissions fill "
-                f"{_permissions.POLICIES_PER_ROLE} managed policies of {_permissions.POLICY_CHARACTERS} characters, "
-                "and a role can have no more. Give the further exports a function of their own with "
+                f"ExportProvider {self.node.path!r} has too many exports: its permissions fill {self._room} managed "
+                f"policies of {_permissions.POLICY_CHARACTERS} characters, and its role has no room for more. Give the "
+                "further exports a function of their own with "
                 'provider=ExportProvider(self, "Another").'
             )
         base = [] if self._policies else self._base

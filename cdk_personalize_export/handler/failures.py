@@ -8,7 +8,7 @@ accept: such refusals get a bounded second chance, and are then quoted word for 
 import enum
 import re
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, HTTPClientError
 from botocore.exceptions import ConnectionError as UnreachableError
 
 ServiceErrors = (ClientError, BotoCoreError)
@@ -19,6 +19,7 @@ _PASSING = (
 )
 _DENIED = "AccessDenied|NotAuthorized|UnauthorizedOperation"
 _ABOUT_PERMISSIONS = r"(?i)\b(roles?|permissions?|privileges?|access|assumed?|buckets?|s3)\b"
+_NO_WAY = "; in a VPC, a function needs an interface endpoint of this service that lets it in, or a NAT gateway"
 _ABOUT_SHAPE = "(?i)validation errors? detected|failed to satisfy constraint"
 
 
@@ -59,4 +60,5 @@ def text_of(error: Exception) -> str:
     if isinstance(error, ClientError):
         message = error.response["Error"].get("Message") or "The service gave no reason."
         return f"{message} ({code_of(error)} from {error.operation_name})"
-    return f"{error} ({type(error).__name__})"
+    hint = _NO_WAY if isinstance(error, ConnectTimeoutError) else ""
+    return f"{error} ({type(error).__name__}){hint}"

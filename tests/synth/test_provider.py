@@ -25,6 +25,7 @@ from aws_cdk.aws_lambda import Runtime, Tracing
 from constructs import Construct
 
 from cdk_personalize_export import DatasetExport, ExportDestination, ExportProvider
+from cdk_personalize_export._permissions import Needs
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesise
@@ -125,13 +126,22 @@ def test_every_export_waits_for_the_policy_that_permits_it(stack: Stack, synth: 
             assert resource["Properties"]["DatasetArn"] in create["Resource"]
 
 
-def test_more_permissions_than_a_role_can_hold_are_refused_at_synthesis(stack: Stack) -> None:
+def allow_many(provider: ExportProvider, count: int) -> None:
+    """What exports of as many datasets ask for, with ARNs as long as those of datasets get."""
+    for number in range(count):
+        provider._allow(Needs(f"{number:0139}", "arn:job", "arn:role", tags=False))
+
+
+@pytest.mark.parametrize(("options", "room"), [({}, 10), ({"tracing": Tracing.ACTIVE}, 9)])
+def test_more_permissions_than_a_role_can_hold_are_refused_at_synthesis(
+    stack: Stack, options: dict[str, Any], room: int
+) -> None:
+    provider = ExportProvider(stack, "Provider", **options)
     with pytest.raises(ValueError, match="too many exports") as refused:
-        export_many(stack, 490)
+        allow_many(provider, 5000)
     assert str(refused.value) == (
-        "ExportProvider 'Prod/PersonalizeExportProvider' has too many exports: its permissions fill 10 managed "
-        "policies of 6144 characters, and a role can have no more. Give the further exports a function of their own "
-        "with "
+        f"ExportProvider 'Prod/Provider' has too many exports: its permissions fill {room} managed policies of 6144 "
+        "characters, and its role has no room for more. Give the further exports a function of their own with "
         'provider=ExportProvider(self, "Another").'
     )
 

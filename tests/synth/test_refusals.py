@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, CfnParameter, Duration, Environment, Stack, aws_kms, aws_s3
+from aws_cdk import App, CfnParameter, Duration, Environment, Stack, aws_iam, aws_kms, aws_s3
 from aws_cdk.aws_personalize import CfnDataset
 
 from cdk_personalize_export import DatasetExport, ExportDestination, ExportProvider
@@ -302,4 +302,15 @@ def test_expiry_known_only_at_deployment(stack: Stack) -> None:
     seconds = CfnParameter(stack, "Seconds", type="Number").value_as_number
     assert destination_refusal(stack, expire_after=Duration.seconds(seconds)) == (
         "expire_after is only known at deployment. Allowed are whole days, at least one: write Duration.days(30)."
+    )
+
+
+def test_role_given_to_more_destinations_than_it_has_room_for_policies(stack: Stack) -> None:
+    role = aws_iam.Role(stack, "Role", assumed_by=aws_iam.ServicePrincipal("personalize.amazonaws.com"))
+    bucket = aws_s3.Bucket.from_bucket_name(stack, "Theirs", "data-lake")
+    for number in range(10):
+        ExportDestination(stack, f"Exports{number}", bucket=bucket, role=role)
+    assert destination_refusal(stack, bucket=bucket, role=role) == (
+        "role 'Prod/Role' is given to 11 ExportDestinations. Each attaches a managed policy, and a role has room for "
+        "10: share one ExportDestination between exports, or give some a role of their own."
     )

@@ -81,3 +81,11 @@ def test_the_service_is_quoted_word_for_word_before_anything_else() -> None:
     )
     assert text_of(error("Odd", "")) == "The service gave no reason. (Odd from CreateDatasetExportJob)"
     assert text_of(NoCredentialsError()) == "Unable to locate credentials (NoCredentialsError)"
+
+
+def test_a_service_that_cannot_be_reached_is_named_with_what_a_vpc_needs() -> None:
+    """Without an endpoint, packets vanish: the connection times out."""
+    assert text_of(ConnectTimeoutError(endpoint_url="https://personalize.us-east-1.amazonaws.com/")) == (
+        'Connect timeout on endpoint URL: "https://personalize.us-east-1.amazonaws.com/" (ConnectTimeoutError); in a '
+        "VPC, a function needs an interface endpoint of this service that lets it in, or a NAT gateway"
+    )
