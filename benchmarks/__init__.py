@@ -1,0 +1,1 @@
+"""`make benchmark`: this library against what people write without it, in one interleaved run."""

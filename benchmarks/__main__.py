@@ -1,0 +1,144 @@
+"""Measures everything, prints it, and writes `results.json` and `results.svg` beside this file.
+
+Ratios within one run are what counts: timings depend on the machine and on what else it does, which is why the load
+average is noted. `--quick` does two rounds and leaves the long parts out; `--only` repeats parts and keeps the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import deployments, goals, picture, synthesis
+from benchmarks.processes import ROOT, environment, interleave, ratio, run, say, summary
+from personalize_local import LocalAws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Path(__file__).parent
+RESULTS, PICTURE = HERE / "results.json", HERE / "results.svg"
+PARTS = ("counts", "synth", "imports", "waiting", "deployments", "local")
+ROWS = (50_000, 500_000, 5_000_000)
+ROUNDS, QUICK_ROUNDS = 9, 2
+
+
+def main() -> int:
+    """Run the parts and write what came out."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often everything is timed after a warm-up")
+    parser.add_argument("--quick", action="store_true", help="two rounds, 500,000 rows at most, to a folder in .cache")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="only these parts; the rest is kept")
+    given = parser.parse_args()
+    rounds = QUICK_ROUNDS if given.quick else given.rounds
+    folder = ROOT / ".cache" / "benchmarks" if given.quick else HERE
+    results_path, picture_path = folder / RESULTS.name, folder / PICTURE.name
+    kept = json.loads(results_path.read_text()) if results_path.exists() else {}
+    results = measure(kept, given.only, rounds, ROWS[:2] if given.quick else ROWS)
+    results_path.write_text(json.dumps(results, indent=1) + "\n")
+    if "growth" in results:
+        picture_path.write_text(picture.describe(results, {**synthesis.RIVALS, **synthesis.FLOORS}))
+    sys.stdout.write(goals.table(results) + f"\nwritten: {results_path}, {picture_path}\n")
+    return 0
+
+
+def measure(kept: dict[str, Any], parts: tuple[str, ...], rounds: int, rows: tuple[int, ...]) -> dict[str, Any]:
+    """Return the results, those of other parts kept."""
+    results = dict(kept)
+    runs = dict(results.get("runs", {}))
+    others: dict[str, Callable[[], dict[str, Any]]] = {
+        "counts": synthesis.count,
+        "imports": lambda: imports(rounds),
+        "waiting": lambda: run("waiting_process.py"),
+        "deployments": lambda: deploy(rounds),
+        "local": lambda: local(rounds, rows),
+    }
+    for part in parts:
+        say(f"{part}:")
+        load, began = os.getloadavg()[0], time.time()
+        if part == "synth":
+            timed = interleave(synthesis.cases(), rounds)
+            results["synth"], results["ratios"] = synthesis.report(timed), synthesis.ratios(timed)
+        else:
+            results[part] = others[part]()
+        runs[part] = {**machine(), "load_before": load, "load_after": os.getloadavg()[0]}
+        runs[part]["minutes"] = round((time.time() - began) / 60, 1)
+    if "counts" in results and "synth" in results:
+        results["growth"] = synthesis.growth(results["counts"], results["synth"])
+    return {**results, "runs": runs}
+
+
+def imports(rounds: int) -> dict[str, Any]:
+    """Return what importing the package and the function costs, and the size of the asset."""
+    timed = interleave(
+        {
+            "package": lambda: run("import_process.py"),
+            "handler": lambda: run("import_process.py", "handler"),
+        },
+        rounds,
+    )
+    figures = {name: summary([f[name] for f in rounds]) for rounds in timed.values() for name in rounds[0]}
+    return {**figures, "asset_bytes": goals.asset_bytes()}
+
+
+def deploy(rounds: int) -> dict[str, Any]:
+    """Return how much longer than their jobs deployments take."""
+    with deployments.target() as on:
+        timed = interleave(deployments.cases(on), rounds)
+    found: dict[str, Any] = {}
+    for case, figures in timed.items():
+        beyond = {
+            "deploy_beyond_job_s": [deployments.beyond(f) for f in figures],
+            "stack_beyond_job_s": [f["stack_s"] - f["job_s"] for f in figures],
+            "active_to_answer_s": [f["active_to_answer_s"] for f in figures],
+        }
+        found[",".join(map(str, case))] = {name: summary(values) for name, values in beyond.items()}
+    for rival in ("provider_framework", "sleeping_lambda"):
+        mine, other = timed["ours", 1], timed[rival, 1]
+        found[f"ours / {rival}"] = {
+            "deploy_beyond_job": ratio([deployments.beyond(f) for f in mine], [deployments.beyond(f) for f in other]),
+            "stack_beyond_job": ratio(
+                [f["stack_s"] - f["job_s"] for f in mine], [f["stack_s"] - f["job_s"] for f in other]
+            ),
+        }
+    return found
+
+
+def local(rounds: int, rows: tuple[int, ...]) -> dict[str, Any]:
+    """Return how fast the local AWS starts, and takes in and writes out rows."""
+
+    def start() -> dict[str, float]:
+        began = time.perf_counter()
+        with LocalAws():
+            return {"start_s": time.perf_counter() - began}
+
+    started = interleave({"start": start}, rounds)["start"]
+    found: dict[str, Any] = {"start_s": summary([f["start_s"] for f in started])}
+    for number in rows:
+        say(f"  {number:,} rows")
+        found[f"{number} rows"] = run("throughput_process.py", str(number))
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures were taken on."""
+    node = subprocess.run(["node", "--version"], env=environment(), capture_output=True, text=True, check=True)  # noqa: S607
+    return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "python": platform.python_version(),
+        "node": node.stdout.strip(),
+        "aws_cdk_lib": version("aws-cdk-lib"),
+        "cpus": os.cpu_count(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Real deployments on the local AWS: what comes on top of the job itself.
+
+Every case deploys a stack of its own with the CDK CLI, synthesis included, on one local AWS with IAM enforced. The
+assets are there from the warm-up on. What the provider framework finds preinstalled in Lambda is put on NODE_PATH.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.processes import ROOT, environment
+from personalize_local import LocalAws, Settings
+
+sys.path.append(str(ROOT / "tests" / "e2e"))
+from account import make_dataset  # the end-to-end tests' own dataset, a module in their folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from benchmarks.processes import Figures
+
+JOB_SECONDS = 2.0
+CASES = (("ours", 1), ("provider_framework", 1), ("sleeping_lambda", 1), ("ours", 20))
+NODE_MODULES = ROOT / ".cache" / "benchmarks" / "node_modules"
+OUTPUT = ROOT / ".cache" / "benchmarks" / "deployments"
+
+
+class BenchmarkAws(LocalAws):
+    """A local AWS whose Node functions find what AWS preinstalls."""
+
+    def _server_environment(self) -> dict[str, str]:
+        programs = self._node_environment().get("PATH")  # Lambda's Node is the CDK's
+        more = {"PATH": programs} if programs else {}
+        return {**super()._server_environment(), **more, "NODE_PATH": str(NODE_MODULES)}
+
+
+@dataclass(frozen=True)
+class Target:
+    """The local AWS, and what to export."""
+
+    aws: LocalAws
+    dataset_arn: str
+    numbers: Iterator[int]
+
+
+@contextlib.contextmanager
+def target() -> Iterator[Target]:
+    """Start a local AWS with a dataset."""
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    settings = Settings(job_seconds=JOB_SECONDS, resource_seconds=0.0)
+    with BenchmarkAws(iam=True, settings=settings) as aws:
+        aws.bootstrap()
+        yield Target(aws, make_dataset(aws), itertools.count())
+
+
+def cases(on: Target) -> dict[Any, Callable[[], Figures]]:
+    """Return what to run in each round."""
+    return {case: lambda case=case: deploy(on, *case) for case in CASES}  # type: ignore[misc]
+
+
+def deploy(on: Target, rival: str, count: int) -> Figures:
+    """Deploy once.
+
+    Raises:
+        RuntimeError: It failed; the message has what the CLI said.
+    """
+    stack = f"Bench{next(on.numbers)}"
+    output = OUTPUT / stack
+    command = [
+        "node", str(ROOT / "node_modules/aws-cdk/bin/cdk"), "deploy", "--require-approval", "never", "--ci",
+        "--app", f"{sys.executable} benchmarks/deploy_app.py {rival} {count} {stack}", "--output", str(output),
+    ]  # fmt: skip
+    variables = {**environment(), **on.aws.environment(), "PYTHONPATH": str(ROOT), "CDK_VALIDATION": "false"}
+    variables["BENCHMARK_DATASET"] = on.dataset_arn
+    before = {job["datasetExportJobArn"] for job in _jobs(on.aws)}
+    started = time.perf_counter()
+    done = subprocess.run(  # noqa: S603 - the project's own CLI
+        command, env=variables, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(f"deploying {rival} failed:\n{done.stdout}{done.stderr}")
+    jobs = [job for job in _jobs(on.aws) if job["datasetExportJobArn"] not in before]
+    if len(jobs) != count:
+        raise RuntimeError(f"deploying {rival} started {len(jobs)} jobs instead of {count}")
+    return {**_figures(on.aws, stack, jobs), "deploy_s": seconds}
+
+
+def beyond(figures: Figures) -> float:
+    """Return how much longer the deployment took than its jobs."""
+    return figures["deploy_s"] - figures["job_s"]
+
+
+def _figures(aws: LocalAws, stack: str, jobs: list[dict[str, Any]]) -> Figures:
+    cloudformation = aws.client("cloudformation")
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+    events = [event for page in pages for event in page["StackEvents"]]
+    answered = sorted(_moments(events, "Custom::", "CREATE_COMPLETE"))
+    ended = sorted(job["lastUpdatedDateTime"].timestamp() for job in jobs)
+    whole = _moments(events, "AWS::CloudFormation::Stack", "CREATE_COMPLETE")[0]
+    began = min(event["Timestamp"].timestamp() for event in events)
+    late = [answer - end for answer, end in zip(answered, ended, strict=True)]
+    job_seconds = sum(end["lastUpdatedDateTime"].timestamp() - end["creationDateTime"].timestamp() for end in jobs)
+    return {"job_s": job_seconds, "stack_s": whole - began, "active_to_answer_s": max(late)}
+
+
+def _moments(events: list[dict[str, Any]], kind: str, status: str) -> list[float]:
+    moments: list[datetime] = [
+        event["Timestamp"]
+        for event in events
+        if event["ResourceType"].startswith(kind) and event["ResourceStatus"] == status
+    ]
+    return [moment.timestamp() for moment in moments]
+
+
+def _jobs(aws: LocalAws) -> list[dict[str, Any]]:
+    personalize = aws.client("personalize")
+    pages = personalize.get_paginator("list_dataset_export_jobs").paginate()
+    return [job for page in pages for job in page["datasetExportJobs"]]

@@ -1,0 +1,40 @@
+"""What waiting costs, from the list prices of us-east-1 (x86 and arm64 Lambda, standard workflows).
+
+Kept here as a table, because prices change and the figures must be traceable. Calls to Amazon Personalize, IAM and
+CloudFormation are free.
+"""
+
+from __future__ import annotations
+
+PRICES = {
+    "Lambda, arm64, per GB-second": 0.0000133334,
+    "Lambda, x86, per GB-second": 0.0000166667,
+    "Lambda, per request": 0.0000002,
+    "Step Functions, per state transition": 0.000025,
+    "EventBridge, per rule invocation of Lambda": 0.0,
+}
+MEMORY_GB = 0.125  # 128 MB, the least Lambda has and what everybody here uses
+CALL_SECONDS = 0.15  # a warm function that makes one call (assumed, for the rivals that only look and end)
+
+
+def sleeping(seconds: float, invocations: int) -> float:
+    """Return the dollars of a function on arm64 that runs all that time."""
+    running = seconds * MEMORY_GB * PRICES["Lambda, arm64, per GB-second"]
+    return running + invocations * PRICES["Lambda, per request"]
+
+
+def looking(functions: int, transitions: int, polls: int) -> float:
+    """Return the dollars of polls that each start functions on x86 and take steps of a state machine."""
+    one = CALL_SECONDS * MEMORY_GB * PRICES["Lambda, x86, per GB-second"] + PRICES["Lambda, per request"]
+    return polls * (functions * one + transitions * PRICES["Step Functions, per state transition"])
+
+
+def rivals(seconds: float) -> dict[str, float]:
+    """Return what the rivals' designs cost for a wait: modelled from their poll rate, not measured."""
+    return {
+        "A provider framework, its own 5 s": looking(2, 1, int(seconds / 5)),
+        "A provider framework, 30 s": looking(2, 1, int(seconds / 30)),
+        "C Step Functions, 30 s": looking(0, 3, int(seconds / 30)),
+        "E sleeping Lambda (15 min at most)": sleeping(min(seconds, 900), 1),
+        "F crhelper, 2 min": looking(1, 0, int(seconds / 120)),
+    }

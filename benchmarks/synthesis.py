@@ -1,0 +1,100 @@
+"""Synthesis: what is counted once, and what is timed in rounds."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.processes import ROOT, ratio, run, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.processes import Figures
+
+RIVALS = {
+    "ours": "this library",
+    "provider_framework": "A provider framework",
+    "aws_custom_resource": "B AwsCustomResource",
+    "step_functions": "C Step Functions",
+    "sleeping_lambda": "E sleeping Lambda",
+    "crhelper_lambda": "F crhelper",
+}
+FLOORS = {
+    "empty": "empty app",
+    "empty_s3": "empty app, aws_s3",
+    "one_function": "bucket and function",
+}
+OWN = "100 own"
+GROWTH = ("1", "10", "100", "450")
+OUTPUT = ROOT / ".cache" / "benchmarks" / "synthesis"
+
+
+def count() -> dict[str, Figures]:
+    """Return resources, template bytes and jsii calls of every rival at every size."""
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    wanted = [(name, size) for name in RIVALS for size in ("1", "10", "100", OWN)]
+    wanted += [("ours", size) for size in GROWTH if size not in ("1", "10", "100")]
+    wanted += [(name, "1") for name in FLOORS]
+    return {f"{name},{size}": _one(name, size, kind="counted") for name, size in wanted}
+
+
+def cases() -> dict[Any, Callable[[], Figures]]:
+    """Return what to time in each round: without validation, and the ones that matter with it."""
+    sizes = ("1", "100", OWN)
+    wanted = [(name, size, False) for size in sizes for name in RIVALS]
+    wanted += [(name, "1", False) for name in FLOORS]
+    wanted += [("ours", "10", False), ("provider_framework", "10", False), ("ours", "450", False)]
+    wanted += [(name, size, True) for name in ("ours", "provider_framework") for size in ("1", "100")]
+    wanted += [("empty_s3", "1", True)]
+    return {
+        f"{name},{size}{',validated' * on}": lambda name=name, size=size, on=on: _one(name, size, validated=on)  # type: ignore[misc]
+        for name, size, on in wanted
+    }
+
+
+def report(timed: dict[str, list[Figures]]) -> dict[str, Any]:
+    """Return medians with their spread for each case."""
+    return {
+        case: {metric: summary([figures[metric] for figures in rounds]) for metric in rounds[0]}
+        for case, rounds in timed.items()
+    }
+
+
+def ratios(timed: dict[str, list[Figures]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return ours against every other case of the same kind, in wall and in CPU time."""
+    found = {}
+    for case, theirs in timed.items():
+        name, _, kind = case.partition(",")
+        mine = timed.get(f"ours,{kind}")
+        if name != "ours" and mine is not None:
+            found[f"ours / {name}, {kind}"] = {
+                metric: ratio([f[metric] for f in mine], [f[metric] for f in theirs])
+                for metric in ("process_ms", "cpu_ms")
+            }
+    return found
+
+
+def growth(counts: dict[str, Figures], timed: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what each further export costs between two sizes; milliseconds only between those that were timed."""
+    steps = []
+    for few, many in (("1", "10"), ("10", "100"), ("100", "450")):
+        more = int(many) - int(few)
+        low, high = counts[f"ours,{few}"], counts[f"ours,{many}"]
+        step: dict[str, Any] = {"sizes": f"{few}–{many}"}  # noqa: RUF001 - a range
+        for metric in ("jsii_calls", "template_bytes", "resources"):
+            step[metric] = (high[metric] - low[metric]) / more
+        took = [
+            timed[f"ours,{size}"]["construct_ms"]["median"] + timed[f"ours,{size}"]["synth_ms"]["median"]
+            for size in (few, many)
+        ]
+        step["ms"] = (took[1] - took[0]) / more
+        steps.append(step)
+    return steps
+
+
+def _one(name: str, size: str, *, kind: str = "plain", validated: bool = False) -> Figures:
+    number, _, own = size.partition(" ")
+    output = OUTPUT / f"{name}-{number}{own}"
+    variables = {"CDK_VALIDATION": "true" if validated else "false"}
+    return run("synth_process.py", name, number, own or "shared", str(output), kind, variables=variables)

@@ -1,0 +1,105 @@
+"""What the benchmark computes and draws, without timing anything."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import goals, picture, prices, processes, synthesis
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    return found
+
+
+def test_summary_is_the_median_and_half_the_distance_of_the_quartiles() -> None:
+    assert processes.summary([1.0, 2.0, 3.0, 4.0, 100.0]) == {"median": 3.0, "spread": 1.0, "rounds": 5}
+
+
+def test_summary_of_one_value_has_no_spread() -> None:
+    assert processes.summary([7.0]) == {"median": 7.0, "spread": 0.0, "rounds": 1}
+
+
+def test_ratio_compares_within_each_round_so_that_a_slow_one_changes_nothing() -> None:
+    assert processes.ratio([1.0, 10.0, 1.0], [2.0, 20.0, 2.0])["median"] == 0.5
+
+
+def test_every_case_runs_once_per_round_after_a_warm_up_that_is_not_kept() -> None:
+    order: list[str] = []
+
+    def case(name: str) -> processes.Figures:
+        order.append(name)
+        return {"n": len(order)}
+
+    timed = processes.interleave({"a": lambda: case("a"), "b": lambda: case("b")}, rounds=2)
+    assert order == ["a", "b", "b", "a", "a", "b"]
+    assert timed == {"a": [{"n": 4}, {"n": 5}], "b": [{"n": 3}, {"n": 6}]}
+
+
+def test_failing_process_is_reported_with_what_it_said() -> None:
+    with pytest.raises(RuntimeError, match="No module named 'benchmarks.rivals.nobody'"):
+        processes.run("synth_process.py", "nobody", "1", "shared", "unused", "plain")
+
+
+def test_an_hour_of_sleeping_costs_its_gigabyte_seconds_and_requests() -> None:
+    assert prices.sleeping(3600, 4) == pytest.approx(3600 * 0.125 * 0.0000133334 + 4 * 0.0000002)
+
+
+def test_a_poll_of_the_provider_framework_costs_two_functions_and_one_transition() -> None:
+    function = 0.15 * 0.125 * 0.0000166667 + 0.0000002
+    assert prices.rivals(3600)["A provider framework, 30 s"] == pytest.approx(120 * (2 * function + 0.000025))
+
+
+def test_growth_is_the_difference_between_two_sizes_per_export() -> None:
+    sizes = (1, 10, 100, 450)
+    counts = {f"ours,{n}": {"jsii_calls": 40.0 + 4 * n, "template_bytes": 800.0 * n, "resources": n} for n in sizes}
+    timed = {f"ours,{n}": {"construct_ms": {"median": 100 + 2 * n}, "synth_ms": {"median": n}} for n in sizes}
+    steps = synthesis.growth(counts, timed)
+    assert [step["jsii_calls"] for step in steps] == [4, 4, 4]
+    assert [step["template_bytes"] for step in steps] == [800, 800, 800]
+    assert [step["ms"] for step in steps] == pytest.approx([3, 3, 3])
+
+
+def test_a_missed_goal_is_called_missed() -> None:
+    results = {"waiting": {"ours": {"60 min": {"dollars": 0.02, "api_calls": 123}}}}
+    assert goals.table(results).splitlines()[2:] == [
+        "| 60 min of waiting | ≤ $0.008 | $0.02 | **not met** |",
+        "| API calls in 60 min of waiting | ≤ 130 | 123 | met |",
+    ]
+
+
+def test_picture_is_drawn_to_scale() -> None:
+    bars = [picture.Bar("ours", 50, ours=True), picture.Bar("<theirs>", 100)]
+    image = ET.fromstring(picture.draw([("Time", bars)], [picture.Line("calls", [("1", 4.0), ("2", 4.0)], "n")]))  # noqa: S314 - our own text
+    texts = [element.text for element in image.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"Time", "ours", "<theirs>", "50", "100"} <= set(texts)
+    widths = [float(box.attrib["width"]) for box in image.iter("{http://www.w3.org/2000/svg}rect")][1:3]
+    assert widths[1] == pytest.approx(2 * widths[0])
+
+
+def test_committed_results_have_every_goal_and_at_least_9_rounds(results: dict[str, Any]) -> None:
+    assert len(goals.table(results).splitlines()) == 2 + len(goals.GOALS)
+    assert min(case["process_ms"]["rounds"] for case in results["synth"].values()) >= 9
+    assert min(results["deployments"][case]["deploy_beyond_job_s"]["rounds"] for case in ("ours,1", "ours,20")) >= 9
+
+
+def test_readme_shows_the_committed_results(results: dict[str, Any]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    found = re.search(r"<!-- measured -->\n(.*?)\n<!-- /measured -->", readme, re.DOTALL)
+    assert found is not None
+    assert found[1].strip() == goals.table(results)
+    assert "benchmarks/results.svg" in readme
+
+
+def test_committed_picture_is_that_of_the_committed_results(results: dict[str, Any]) -> None:
+    drawn = picture.describe(results, {**synthesis.RIVALS, **synthesis.FLOORS})
+    assert (ROOT / "benchmarks" / "results.svg").read_text() == drawn
