@@ -1,4 +1,4 @@
-"""The rivals of the benchmark are real apps: each synthesises, exports what it is asked to, and is what it is called."""
+"""The rivals of the benchmark are real apps: each synthesises, and is what it is called."""
 
 from __future__ import annotations
 
