@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     Read = Callable[[dict[str, Any]], float]
 
+MARKERS = ("<!-- measured -->", "<!-- /measured -->")
 TIMES = "\N{MULTIPLICATION SIGN}"
 HANDLER = ROOT / "cdk_personalize_export" / "handler"
 
@@ -92,6 +93,13 @@ def table(results: dict[str, Any]) -> str:
         met = "met" if value <= goal.most else "**not met**"
         lines.append(f"| {goal.what} | ≤ {_shown(goal.most, goal.unit)} | {_shown(value, goal.unit)} | {met} |")
     return "\n".join(lines)
+
+
+def shown_in(readme: str, results: dict[str, Any]) -> str:
+    """Return the README with the table in its place."""
+    begin, end = MARKERS
+    head, _, rest = readme.partition(begin)
+    return f"{head}{begin}\n{table(results)}\n{end}{rest.partition(end)[2]}"
 
 
 def asset_bytes() -> int:
