@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from constructs import IConstruct, IDependable
 
 _DEFAULT_PREFIX = "personalize"
+_OBJECTS = {
+    "bucket": "s3.Bucket.from_bucket_name(self, 'ExportBucket', {!r})",
+    "encryption_key": "kms.Key.from_key_arn(self, 'ExportKey', {!r})",
+    "role": "iam.Role.from_role_arn(self, 'ExportRole', {!r})",
+    "dataset_group_key": "kms.Key.from_key_arn(self, 'DatasetGroupKey', {!r})",
+    "server_access_logs_bucket": "s3.Bucket.from_bucket_name(self, 'AccessLogs', {!r})",
+}
 _ROLE_NAME_CHARACTERS = 64
 _HIDDEN_DAYS = 1
 _COUNT = "_cdk_personalize_export_destinations"  # on the Python object of a role: jsii keeps one for each construct
@@ -84,7 +91,13 @@ class ExportDestination(Construct):
         server_access_logs_bucket: s3.IBucket | None = None,
         expire_after: Duration | None = None,
     ) -> None:
-        _check_objects(bucket, encryption_key, role, dataset_group_key, server_access_logs_bucket)
+        _check_objects(
+            bucket=bucket,
+            encryption_key=encryption_key,
+            role=role,
+            dataset_group_key=dataset_group_key,
+            server_access_logs_bucket=server_access_logs_bucket,
+        )
         _check_only_made(bucket, server_access_logs_bucket=server_access_logs_bucket, expire_after=expire_after)
         expire_days = None if expire_after is None else _checks.whole_days("expire_after", expire_after.to_seconds())
         home = Home.of(scope)
@@ -114,16 +127,12 @@ class ExportDestination(Construct):
         self._role = _make_role(self, home, role_name) if role is None else role
         self.role_arn: str = self._role.role_arn
         """The ARN of `role`."""
-        conditions = _permissions.trust_conditions(home.partition, home.region, home.account)
-        statements = _permissions.bucket_statements(
-            self._bucket_arn, self.prefix, conditions if require_source_account else None
-        )
+        statements = self._bucket_statements(require_source_account=require_source_account)
         if foreign:
-            # Spelled out, so that the statement is known at synthesis, and in the app of the other account too.
-            named = f"arn:{home.partition}:iam::{home.account}:role/{role_name}" if role_name else self.role_arn
-            statements += _permissions.foreign_role_statements(self._bucket_arn, self.prefix, self._account_arn, named)
+            statements += self._foreign_role_statements(role_name)
         self._permit_in_bucket(statements, made_policy)
-        key, key_arn = encryption_key, self.kms_key_arn
+        key = encryption_key
+        key_arn = self.kms_key_arn
         if key is None and bucket is not None and bucket.encryption_key is not None:
             key = bucket.encryption_key
             key_arn = _checked_key_arn("the encryption key of the bucket", key)
@@ -160,6 +169,18 @@ class ExportDestination(Construct):
     @property
     def _account_arn(self) -> str:
         return f"arn:{self.home.partition}:iam::{self.home.account}:root"
+
+    def _bucket_statements(self, *, require_source_account: bool) -> list[_permissions.Statement]:
+        conditions = None
+        if require_source_account:
+            conditions = _permissions.trust_conditions(self.home.partition, self.home.region, self.home.account)
+        return _permissions.bucket_statements(self._bucket_arn, self.prefix, conditions)
+
+    def _foreign_role_statements(self, role_name: str | None) -> list[_permissions.Statement]:
+        # Spelled out where we name it, so that it is known at synthesis, and in the stack of the other account too.
+        spelled = f"arn:{self.home.partition}:iam::{self.home.account}:role/{role_name}"
+        role_arn = self.role_arn if role_name is None else spelled
+        return _permissions.foreign_role_statements(self._bucket_arn, self.prefix, self._account_arn, role_arn)
 
     def _permit_in_bucket(self, statements: list[_permissions.Statement], made_policy: s3.BucketPolicy | None) -> None:
         from aws_cdk.aws_iam import PolicyStatement  # noqa: PLC0415 - not at import: it costs start-up time
@@ -244,23 +265,11 @@ class ExportDestination(Construct):
         )
 
 
-def _check_objects(
-    bucket: object, encryption_key: object, role: object, dataset_group_key: object, server_access_logs_bucket: object
-) -> None:
-    for option, value, fix in (
-        ("bucket", bucket, "s3.Bucket.from_bucket_name(self, 'ExportBucket', {!r})"),
-        ("encryption_key", encryption_key, "kms.Key.from_key_arn(self, 'ExportKey', {!r})"),
-        ("dataset_group_key", dataset_group_key, "kms.Key.from_key_arn(self, 'DatasetGroupKey', {!r})"),
-        (
-            "server_access_logs_bucket",
-            server_access_logs_bucket,
-            "s3.Bucket.from_bucket_name(self, 'AccessLogs', {!r})",
-        ),
-        ("role", role, "iam.Role.from_role_arn(self, 'ExportRole', {!r})"),
-    ):
+def _check_objects(**options: object) -> None:
+    for option, value in options.items():
         if isinstance(value, str):
             raise ValueError(  # noqa: TRY004 - every wrong option raises ValueError
-                f"{option} {value!r} is a string. It must be an object: write {fix.format(value)}."
+                f"{option} {value!r} is a string. It must be an object: write {_OBJECTS[option].format(value)}."
             )
 
 
