@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from personalize_local.extension import patches, repairs
+from personalize_local.extension import foreign_buckets, patches, repairs
 from personalize_local.extension.calls import CallLog
 from personalize_local.extension.cloudformation import PersonalizeTypes
 from personalize_local.extension.control import Control
@@ -43,6 +43,7 @@ def install(endpoint: str, settings: Settings) -> None:
     service = PersonalizeService(settings, S3Objects(endpoint, log, iam=authoriser.enabled))
     resources = CustomResources(endpoint, failed_creates)
     repairs.register(log)
+    foreign_buckets.register()
     resources.register()
     PersonalizeApi(service, authoriser).register()
     PersonalizeTypes(service, failed_creates).register()

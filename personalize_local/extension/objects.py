@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import boto3
 from botocore.exceptions import ClientError
 
-from personalize_local.extension import patches
+from personalize_local.extension import foreign_buckets, patches
 from personalize_local.extension.calls import Call
 from personalize_local.extension.iam import PRINCIPAL
 from personalize_local.service import AccessRefused, ApiError, Caller
@@ -128,7 +128,7 @@ class S3Objects:
         session = self._assume(role_arn, caller, source_arn)
         granted = {"s3:ListBucket": place.bucket_arn, "s3:PutObject": place.object_arn(key)}
         self._require_bucket_policy(place, session, granted)
-        for key_arn in {kms_key_arn, self._bucket_key(place, caller)} - {None, ""}:
+        for key_arn in {kms_key_arn, self._bucket_key(place)} - {None, ""}:
             self._require_key(str(key_arn), session)
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_arn} if kms_key_arn else {}
         client = self._client(session)
@@ -172,7 +172,8 @@ class S3Objects:
         if not self._iam:
             return
         policies = patches.load(patches.S3)._bucket_policies  # noqa: SLF001 - ministack has no public interface
-        document = policies.get_scoped(session.caller.account, None, place.bucket)
+        owner = foreign_buckets.owner_of(place.bucket)
+        document = policies.get_scoped(owner, None, place.bucket)
         for action, resource in granted.items():
             context = self._context(action, resource, session.caller, session.source_arn)
             if self._evaluate_for_service(document, context) != "Allow":
@@ -180,10 +181,10 @@ class S3Objects:
                     f"The policy of bucket {place.bucket} does not allow {PRINCIPAL} {action} on {resource}."
                 )
 
-    def _bucket_key(self, place: Location, caller: Caller) -> str | None:
+    def _bucket_key(self, place: Location) -> str | None:
         """Return the customer key the bucket encrypts with, if it has one."""
         stored = patches.load(patches.S3)._bucket_encryption  # noqa: SLF001 - ministack has no public interface
-        text = str(stored.get_scoped(caller.account, None, place.bucket) or "")
+        text = str(stored.get_scoped(foreign_buckets.owner_of(place.bucket), None, place.bucket) or "")
         _, _, rest = text.partition("<KMSMasterKeyID>")
         return rest.partition("</KMSMasterKeyID>")[0] or None
 

@@ -46,6 +46,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "AuthError",
         "EvalContext",
         "_request_origin",
+        "_resolve_condition_key",
         "enforce",
         "evaluate",
         "evaluate_resource_policy",
@@ -53,7 +54,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "resolve_credential",
         "resolve_principal",
     ),
-    ACTIONS: ("identity_denial_message",),
+    ACTIONS: ("_s3_action", "identity_denial_message", "s3_service_context"),
     CONCURRENCY: ("run_reentrant", "spawn_background"),
     LAMBDA_RUNTIME: ("Worker", "execution_credentials", "invalidate_worker"),
     RESPONSES: ("get_account_id", "get_region", "request_scope"),
@@ -93,7 +94,15 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "invoke_async_with_retry",
     ),
     LOGS: ("_log_groups",),
-    S3: ("_bucket_encryption", "_bucket_policies", "_bucket_tags", "_buckets", "_object_versions"),
+    S3: (
+        "_bucket_encryption",
+        "_bucket_owner_account",
+        "_bucket_policies",
+        "_bucket_tags",
+        "_buckets",
+        "_foreign_bucket_allows",
+        "_object_versions",
+    ),
     STS: ("register_session",),
 }
 

@@ -7,6 +7,7 @@ the wrapper.
 from __future__ import annotations
 
 import ipaddress
+import re
 import uuid
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 
 BUCKET = "AWS::S3::Bucket"
 FUNCTION = "AWS::Lambda::Function"
+_SESSION = re.compile(r"^arn:([a-z-]+):sts::(\d+):assumed-role/([^/]+)/.+$")
 LOG_ACTIONS = ("logs:CreateLogStream", "logs:PutLogEvents")
 
 
 def register(log: CallLog) -> None:
     """Put all repairs in place."""
     _treat_loopback_as_secure()
+    _name_the_role_behind_a_session()
     _repair_buckets()
     _end_workers_of_deleted_functions()
     _tell_functions_their_log_group()
@@ -51,6 +54,19 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
+
+
+def _name_the_role_behind_a_session() -> None:
+    """Let ``aws:PrincipalArn`` of a session be the ARN of its role, as on AWS; its path is not known here."""
+
+    def make(original: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+        def resolve(key: str, context: Any) -> Any:
+            value = original(key, context)
+            return _SESSION.sub(r"arn:\1:iam::\2:role/\3", value) if key.lower() == "aws:principalarn" else value
+
+        return resolve
+
+    patches.wrap(patches.EVALUATOR, "_resolve_condition_key", make)
 
 
 def _repair_buckets() -> None:

@@ -106,6 +106,20 @@ def make_dataset(aws: LocalAws) -> str:
     return dataset
 
 
+def make_items(aws: LocalAws) -> str:
+    """Make an empty items dataset in the same group and return its ARN."""
+    personalize = aws.client("personalize")
+    fields = [{"name": "ITEM_ID", "type": "string"}, {"name": "GENRES", "type": "string", "categorical": True}]
+    text = json.dumps({**SCHEMA, "name": "Items", "fields": fields})
+    schema = personalize.create_schema(name="items", schema=text)["schemaArn"]
+    (group,) = personalize.list_dataset_groups()["datasetGroups"]
+    dataset: str = personalize.create_dataset(
+        name="items", schemaArn=schema, datasetGroupArn=group["datasetGroupArn"], datasetType="Items"
+    )["datasetArn"]
+    wait_for(lambda: personalize.describe_dataset(datasetArn=dataset)["dataset"]["status"] == "ACTIVE")
+    return dataset
+
+
 def wait_for(holds: Any, seconds: float = 30) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + seconds

@@ -28,8 +28,15 @@ class Policies:
     documents: dict[str, Document] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, account: Account, stack: str, *, roles: Iterable[str] = ()) -> Policies:
-        """Read the policies a deployment made out of the template, and those of further roles."""
+    def of(cls, account: Account, stack: str, *, roles: Iterable[str], buckets: dict[str, Any]) -> Policies:
+        """Read the policies a deployment made out of the template, and those of further roles and buckets.
+
+        Args:
+            account: Where the stack is.
+            stack: Its name.
+            roles: The names of the further roles.
+            buckets: The further buckets, each with the S3 client of the account it belongs to.
+        """
         aws = account.aws
         iam, s3, kms = aws.client("iam"), aws.client("s3"), aws.client("kms")
         resources = aws.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
@@ -42,10 +49,9 @@ class Policies:
             documents[f"{arn} trust"] = trust
             statements = [s for document in _identity_documents(iam, role) for s in document["Statement"]]
             documents[f"{arn} policy"] = {"Version": "2012-10-17", "Statement": statements}
-        for bucket in s3.list_buckets()["Buckets"]:
-            if bucket["Name"] in found["AWS::S3::Bucket"] or bucket["Name"] == "made-elsewhere":
-                policy = json.loads(s3.get_bucket_policy(Bucket=bucket["Name"])["Policy"])
-                documents[f"arn:aws:s3:::{bucket['Name']} policy"] = policy
+        for bucket, client in {**dict.fromkeys(found["AWS::S3::Bucket"], s3), **buckets}.items():
+            policy = json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"])
+            documents[f"arn:aws:s3:::{bucket} policy"] = policy
         for key in found["AWS::KMS::Key"]:
             arn = kms.describe_key(KeyId=key)["KeyMetadata"]["Arn"]
             policy = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
@@ -65,7 +71,8 @@ class Policies:
                 for what, smaller in _smaller(statement):
                     kept = [*statements[:number], *([smaller] if smaller else []), *statements[number + 1 :]]
                     changed = {**document, "Statement": kept} if kept else None
-                    yield Variant(name, f"{name}, statement {number + 1}: without {what}", changed)
+                    label = f"{name}, statement {number + 1}: without {what}"
+                    yield Variant(name, label, listed(statement["Action"]), changed)
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,13 @@ class Variant:
 
     policy: str
     label: str
+    actions: list[str]
     document: Document | None
 
 
 @dataclass(frozen=True)
 class Question:
-    """May `principal` do `action` on `resource`? And which policy is meant to say so."""
+    """May `principal` do `action` on `resource` of `account`? And which policies are meant to say so."""
 
     principal: str
     action: str
@@ -87,7 +95,8 @@ class Question:
     context: dict[str, Any]
     identity: tuple[str, ...]
     resource_policy: str | None
-    meant: str
+    meant: tuple[str, ...]
+    account: str
 
     @property
     def name(self) -> str:
@@ -102,7 +111,7 @@ class Question:
             "principal": self.principal,
             "action": self.action,
             "resource": self.resource,
-            "account": "000000000000",
+            "account": self.account,
             "context": self.context,
             "identity": self.identity,
             "resourcePolicy": self.resource_policy,
@@ -121,8 +130,15 @@ def kind_of(arn: str) -> str:
     return re.split("[:/]", rest, maxsplit=1)[0]
 
 
-def questions(calls: Iterable[dict[str, Any]], policies: Policies) -> list[Question]:
-    """Return what was asked in a run, once each: every call of the function, of the roles and of Personalize."""
+def questions(calls: Iterable[dict[str, Any]], policies: Policies, *, home: str, foreign: str) -> list[Question]:
+    """Return what was asked in a run, once each: every call of the function, of the roles and of Personalize.
+
+    Args:
+        calls: What the local AWS recorded.
+        policies: Those of the stack.
+        home: The account of the stack.
+        foreign: The one bucket that belongs to another account, as `<account>:<bucket>`.
+    """
     asked: dict[str, Question] = {}
     for call in calls:
         role = _role_of(call["principal"])
@@ -130,24 +146,35 @@ def questions(calls: Iterable[dict[str, Any]], policies: Policies) -> list[Quest
             continue  # the CDK, the test itself
         for resource in call["resources"]:
             for question in _asked(call, role, resource, policies):
-                asked.setdefault(repr(question), question)
+                account, _, bucket = foreign.partition(":")
+                is_foreign = resource.partition("/")[0] == f"arn:aws:s3:::{bucket}"
+                placed = _abroad(question, account, role) if is_foreign else question.but(account=home)
+                asked.setdefault(repr(placed), placed)
     return list(asked.values())
 
 
 def _asked(call: dict[str, Any], role: str, resource: str, policies: Policies) -> Iterator[Question]:
     own = f"{role} policy"
     holder = resource.partition("/")[0] if call["service"] == "s3" else resource
-    base = Question(call["principal"], call["action"], resource, call["context"], (), None, own)
+    base = Question(call["principal"], call["action"], resource, call["context"], (), None, (own,), "")
     if call["principal"] == PERSONALIZE:
         name = f"{resource} trust" if call["service"] == "sts" else f"{holder} policy"
-        yield base.but(resource_policy=name, meant=name)
+        yield base.but(resource_policy=name, meant=(name,))
     elif call["service"] == "kms":
         # Either would do for IAM, but AWS documents that the role and the key must both allow it.
         yield base.but(identity=(own,), resource_policy=f"{holder} delegation")
-        yield base.but(resource_policy=f"{holder} policy", meant=f"{holder} policy")
+        yield base.but(resource_policy=f"{holder} policy", meant=(f"{holder} policy",))
     else:
         bucket = f"{holder} policy" if call["service"] == "s3" else None
         yield base.but(identity=(own,), resource_policy=bucket if bucket in policies.documents else None)
+
+
+def _abroad(question: Question, account: str, role: str) -> Question:
+    """Ask about a bucket of another account, where the role needs both policies."""
+    if not question.identity:
+        return question.but(account=account)
+    both = (*question.identity, str(question.resource_policy))
+    return question.but(account=account, meant=both, context={**question.context, "aws:PrincipalArn": role})
 
 
 def simulate(policies: Policies, asked: list[Question], variants: list[Variant]) -> Any:

@@ -262,3 +262,29 @@ def test_every_call_is_recorded_with_its_resources(world: Any, aws: LocalAws) ->
         ("personalize", "personalize:CreateDatasetExportJob", [dataset, job], root, True),
         ("iam", "iam:PassRole", [world.role_arn], root, True),
     ]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_bucket_of_another_account_must_let_the_role_in_by_its_own_policy(
+    world: Any, aws: LocalAws, *, named: bool
+) -> None:
+    world.make_bucket("s3:ListBucket", "s3:GetObject", "s3:PutObject")
+    bucket = f"{world.name}-foreign"
+    resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    allowed = {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:PutObject"], "Resource": resources}
+    role = world.role_arn if named else f"{world.role_arn}-other"
+    condition = {"ArnEquals": {"aws:PrincipalArn": role}}
+    account = {**allowed, "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Condition": condition}
+    document = {"Version": "2012-10-17", "Statement": [{**allowed, "Principal": {"Service": SERVICE}}, account]}
+    other = boto3.client(
+        "s3",
+        endpoint_url=aws.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="111111111111",  # an account's root, here
+        aws_secret_access_key="x",
+    )
+    other.create_bucket(Bucket=bucket)
+    other.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+    job = world.export(world.make_dataset(), jobOutput={"s3DataDestination": {"path": f"s3://{bucket}/out/"}})
+    assert job["status"] == ("ACTIVE" if named else "CREATE FAILED")
+    assert other.list_objects_v2(Bucket=bucket)["KeyCount"] == (1 if named else 0)
