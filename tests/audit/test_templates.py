@@ -45,9 +45,11 @@ FUNCTION = {
     "CKV_AWS_117": "AWS::Lambda::Function",  # in a VPC
     "CKV_AWS_158": "AWS::Logs::LogGroup",  # encrypted with a key of yours
 }
-CHECKOV_FINDINGS = {
+CHECKOV_FINDINGS: dict[str, dict[str, str]] = {
     "default": {**FUNCTION, "CKV_AWS_18": "AWS::S3::Bucket"},  # access logs
+    "group": {**FUNCTION, "CKV_AWS_18": "AWS::S3::Bucket"},
     "own bucket and key": FUNCTION,
+    "hardened": {"CKV_AWS_111": "AWS::IAM::ManagedPolicy"},  # network interfaces, which AWS allows only on "*"
 }
 
 
