@@ -57,6 +57,27 @@ def test_a_cut_reason_is_as_long_as_possible_and_ends_between_characters(count: 
         assert set(shown[:-1]) == {character.encode("utf-8", "replace").decode()}
 
 
+def test_a_reason_is_cut_only_when_the_body_would_be_over_4096_bytes() -> None:
+    room = 4096 - len(encode(REQUEST, Answer(FAILED, "id", "", JOB), LOG))
+    whole = encode(REQUEST, Answer(FAILED, "id", "x" * room, JOB), LOG)
+    assert (len(whole), reason_of(whole)) == (4096, "x" * room + TAIL)
+    cut = encode(REQUEST, Answer(FAILED, "id", "x" * (room + 1), JOB), LOG)
+    assert (len(cut), reason_of(cut)) == (4096, "x" * (room - 3) + "…" + TAIL)
+
+
+def test_a_reason_with_room_for_one_character_keeps_it() -> None:
+    log = "l" * (4096 - len(encode(REQUEST, Answer(FAILED, "id", "", JOB), "")) - len("x…".encode()))
+    body = encode(REQUEST, Answer(FAILED, "id", "xyzzy", JOB), log)
+    assert reason_of(body) == f"x… (job: {JOB}; log: {log})"
+
+
+def test_a_log_name_that_leaves_no_room_for_a_reason_is_cut_itself() -> None:
+    body = encode(REQUEST, Answer(FAILED, "id", "no", JOB), "l" * 5000)
+    assert len(body) == 4096
+    assert reason_of(body).startswith(f" (job: {JOB}; log: lll")
+    assert reason_of(body).endswith("lll…")
+
+
 @given(LONG_TEXT, LONG_TEXT)
 def test_a_monstrous_log_name_still_leaves_a_body_that_fits(reason: str, log: str) -> None:
     assert len(encode(REQUEST, Answer(FAILED, "id", reason, JOB), log)) <= CLOUDFORMATION_LIMIT_BYTES
@@ -73,11 +94,27 @@ def test_no_attribute_makes_the_body_too_large(data: dict[str, str]) -> None:
     assert json.loads(body)["Data"].keys() == data.keys()
 
 
-def test_the_failure_reason_is_cut_before_any_other_attribute() -> None:
-    data = {"KmsKeyArn": "k" * 2048, "FailureReason": "f" * 3000}
+@pytest.mark.parametrize("name", ["DatasetArn", "KmsKeyArn"])
+def test_the_failure_reason_is_cut_before_any_other_attribute(name: str) -> None:
+    data = {name: "k" * 2600, "FailureReason": "f" * 1500}
     shown = json.loads(encode(REQUEST, Answer(SUCCESS, "id", data=data), LOG))["Data"]
-    assert shown["KmsKeyArn"] == data["KmsKeyArn"]
+    assert shown[name] == data[name]
     assert shown["FailureReason"].endswith("f…")
+
+
+@pytest.mark.parametrize("names", [("DatasetArn", "OutputPath"), ("OutputPath", "DatasetArn")])
+def test_the_longest_attribute_is_cut_before_the_short_ones(names: tuple[str, str]) -> None:
+    long, short = names
+    data = {short: "s" * 100, long: "l" * 5000}
+    shown = json.loads(encode(REQUEST, Answer(SUCCESS, "id", data=data), LOG))["Data"]
+    assert shown[short] == data[short]
+    assert shown[long].endswith("l…")
+
+
+def test_the_body_wastes_no_byte_on_spaces_and_escapes() -> None:
+    body = encode(REQUEST, Answer(SUCCESS, "id", data={"OutputPath": "é", "Status": "ACTIVE"}), LOG)
+    assert body.startswith(b'{"Status":"SUCCESS","PhysicalResourceId":"id","StackId":"arn:')
+    assert body.endswith(',"Data":{"OutputPath":"é","Status":"ACTIVE"}}'.encode())
 
 
 def test_a_success_says_just_what_cloudformation_asks_for() -> None:
@@ -128,15 +165,29 @@ def test_a_hiccup_of_the_presigned_url_is_survived(outside: FakeOutside, post: w
 def test_an_answer_nobody_takes_makes_lambda_run_the_request_again(outside: FakeOutside) -> None:
     with pytest.raises(NotDeliveredError, match=r"^CloudFormation did not take the answer: ConnectionRefusedError$"):
         deliver(outside, URL)
-    assert len(outside.sleeps) == 9
+    assert outside.sleeps == [0.75, 1.5, 3, 6, 11.25, 11.25, 11.25, 11.25, 11.25]
     assert outside.errors() == ["The answer did not arrive, so Lambda runs the request again: ConnectionRefusedError"]
 
 
 def test_the_put_gives_up_before_the_invocation_ends(outside: FakeOutside, post: world.Post) -> None:
     post.statuses = [500] * 99
     with pytest.raises(NotDeliveredError, match="HTTP 500"):
-        deliver(outside, post.url, seconds=4)
-    assert sum(outside.sleeps) <= 2
+        deliver(outside, post.url, seconds=4.25)
+    assert outside.sleeps == [0.75, 1.5]  # two seconds are left to end in
+
+
+@pytest.mark.parametrize(("seconds", "timeout"), [(900, 10), (8, 6), (2.5, 1)])
+def test_a_put_waits_10_seconds_or_what_is_left_of_the_invocation(seconds: float, timeout: float) -> None:
+    timeouts = []
+
+    class Watched(FakeOutside):
+        def put(self, url: str, body: bytes, timeout: float) -> int:
+            del url, body
+            timeouts.append(timeout)
+            return 200
+
+    deliver(Watched(), URL, seconds=seconds)
+    assert timeouts == [timeout]
 
 
 def test_an_exception_that_holds_the_url_is_told_by_its_type_only() -> None:

@@ -3,12 +3,12 @@
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 import index
 import pytest
 from botocore.exceptions import NoCredentialsError
 from index import handle
-from jobs import VISIBLE_SECONDS
 
 from tests.unit.handler.world import FUNCTION, SIGNATURE, START, Context, FakeOutside, Post, Refusal, event, run
 
@@ -22,6 +22,7 @@ RUNS_ON = (
     "after a deployment with --no-rollback. After a failed first deployment CloudFormation removes the stack, and a "
     "new stack is a new identity that starts a new job: raise max_wait first."
 )
+TOO_LATE = "the request reached the function too late"
 OURS: dict[str, Any] = {
     "datasetArn": "arn:aws:personalize:us-east-1:123456789012:dataset/shop/INTERACTIONS",
     "ingestionMode": "ALL",
@@ -48,6 +49,14 @@ def test_a_create_starts_one_job_waits_and_tells_its_attributes(outside: FakeOut
         "LastUpdatedDateTime": "2026-01-02T03:05:46Z",
         "FailureReason": "",
     }
+
+
+def test_a_job_is_asked_for_just_what_the_properties_say(outside: FakeOutside, post: Post) -> None:
+    run(outside, event("create", post.url))
+    assert outside.personalize.calls[:2] == [
+        (DESCRIBE, {"datasetExportJobArn": ARN}),
+        (CREATE, {"jobName": ID, **OURS}),
+    ]
 
 
 def test_the_event_of_an_earlier_release_still_works(outside: FakeOutside, post: Post) -> None:
@@ -129,6 +138,22 @@ def test_a_job_under_our_name_that_is_not_ours_is_never_adopted(outside: FakeOut
     assert outside.personalize.count(CREATE) == 0
 
 
+def test_a_job_under_our_name_that_shows_up_late_is_never_adopted_either(outside: FakeOutside, post: Post) -> None:
+    outside.personalize.add(ID, **{**OURS, "ingestionMode": "PUT"})
+    outside.personalize.invisible_seconds = 5
+    run(outside, event("create", post.url))
+    assert post.answer["Reason"].startswith(f"The dataset export job {ID} is not this export: ingestion mode PUT")
+
+
+def test_every_refusal_in_a_row_gets_a_window_of_its_own(outside: FakeOutside, post: Post) -> None:
+    outside.personalize.add(ID, **OURS)
+    outside.personalize.jobs[ID]["seconds"] = 600
+    refused = [Refusal("AccessDeniedException")] * 7  # for 90 s; together they would be too many
+    outside.personalize.refusals[DESCRIBE] = [*refused, None, *refused, None, *refused, None]
+    run(outside, event("create", post.url))
+    assert post.answer["Status"] == "SUCCESS"
+
+
 @pytest.mark.parametrize("lost", [1, 3])
 def test_a_create_whose_answer_got_lost_is_joined(outside: FakeOutside, post: Post, lost: int) -> None:
     outside.personalize.lost[CREATE] = lost
@@ -150,13 +175,15 @@ def test_a_duplicate_that_can_not_see_the_job_yet_joins_it_too(outside: FakeOuts
     run(outside, event("create", post.url))
     assert list(outside.personalize.jobs) == [ID]
     assert post.answer["Status"] == "SUCCESS"
+    assert outside.sleeps[:25] == [2] * 25  # and then as every job
+    assert outside.sleeps[25] > 4
 
 
 def test_a_job_that_never_becomes_visible_is_reported(outside: FakeOutside, post: Post) -> None:
     outside.personalize.invisible_seconds = 1e6
     run(outside, event("create", post.url))
     assert post.answer["Reason"] == f"Personalize has not known the job {ARN} for 60 s ({LOG})"
-    assert outside.time - START < VISIBLE_SECONDS + 10
+    assert outside.sleeps == [pytest.approx(2.35), *[2] * 30]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +218,13 @@ def test_a_permission_that_never_comes_is_quoted_word_for_word(outside: FakeOuts
         f"tried again for 120 s in case a permission was on its way ({LOG})"
     )
     assert sum(outside.sleeps) == pytest.approx(120)
+
+
+def test_a_refusal_after_an_older_failure_does_not_name_the_older_job(outside: FakeOutside, post: Post) -> None:
+    outside.personalize.add(ID, **OURS, created=START - 1000, reason="an old failure")
+    outside.personalize.refusals[CREATE] = [Refusal("TooManyTagsException", "Too many tags.")]
+    run(outside, event("create", post.url))
+    assert post.answer["Reason"] == f"Too many tags. (TooManyTagsException from CreateDatasetExportJob) ({LOG})"
 
 
 def test_wrong_input_fails_at_once_word_for_word(outside: FakeOutside, post: Post) -> None:
@@ -236,6 +270,15 @@ def test_an_hour_takes_four_invocations_and_fewer_than_130_looks(outside: FakeOu
     assert outside.personalize.count(CREATE) == 1
 
 
+@pytest.mark.parametrize(("wait", "waited"), [("119", "119 s"), ("120", "2 min")])
+def test_a_wait_is_told_in_minutes_from_two_on(outside: FakeOutside, post: Post, wait: str, waited: str) -> None:
+    outside.personalize.seconds = 999
+    run(outside, event("create", post.url, MaxWaitSeconds=wait))
+    assert post.answer["Reason"] == (
+        f"The dataset export job is still CREATE IN_PROGRESS after {waited}; {RUNS_ON} (job: {ARN}; {LOG})"
+    )
+
+
 def test_a_short_job_is_answered_within_5_seconds_of_its_end(post: Post) -> None:
     for seconds in range(1, 60):
         world = FakeOutside()
@@ -256,7 +299,7 @@ def test_the_hand_over_is_the_event_with_the_deadline_and_nothing_else(outside: 
     handle(request, Context(outside, 900), outside)
     assert outside.invocations == [{**request, "HandOver": {"Deadline": START + 3360}}]
     assert post.bodies == []
-    assert FUNCTION.endswith("export")
+    assert outside.invoked == [(f"/2015-03-31/functions/{quote(FUNCTION)}/invocations", "Event")]
 
 
 def test_the_longest_wait_stays_far_from_where_lambda_cuts_a_chain_of_invocations(
@@ -279,6 +322,8 @@ def test_a_hand_over_that_can_not_be_made_is_admitted(outside: FakeOutside, post
     text = "not authorized to perform: lambda:InvokeFunction"
     outside.invoke_refusals = [Refusal("AccessDeniedException", text, 403) for _ in range(99)]
     run(outside, event("create", post.url))
+    assert len(outside.invoke_refusals) == 99 - 5
+    assert outside.sleeps[-5:] == [1, 2, 4, 6, 6]
     assert post.answer["Status"] == "FAILED"
     assert post.answer["Reason"] == (
         f"The function could not hand over to itself before its time ran out: {text} (AccessDeniedException from "
@@ -297,6 +342,7 @@ def test_a_hand_over_leaves_time_for_the_answer(outside: FakeOutside, post: Post
     outside.invoke_refusals = [Refusal("ServiceException", status=500) for _ in range(99)]
     run(outside, event("create", post.url))
     assert outside.time - started < 900
+    assert len(outside.invoke_refusals) == 99 - 3
     assert post.answer["Reason"].startswith(
         "The function could not hand over to itself before its time ran out: no (Service"
     )
@@ -326,6 +372,26 @@ def test_a_request_that_arrives_after_its_deadline_starts_nothing(outside: FakeO
     assert post.answer["Reason"] == (
         f"There was no dataset export job to wait for after 57 min: the request reached the function too late ({LOG})"
     )
+
+
+@pytest.mark.parametrize(
+    ("created", "reason"),
+    [
+        (START + 10, f"no (job: {ARN}; {LOG})"),
+        (
+            START - 1000,
+            f"There was no dataset export job to wait for after 57 min: {TOO_LATE} ({LOG})",
+        ),
+    ],
+)
+def test_the_last_look_tells_a_failure_of_this_request_from_an_older_one(
+    outside: FakeOutside, post: Post, created: float, reason: str
+) -> None:
+    outside.time = START + 3400
+    outside.personalize.add(ID, **OURS, created=created, reason="no")
+    run(outside, event("create", post.url))
+    assert post.answer["Reason"] == reason
+    assert outside.personalize.count(CREATE) == 0
 
 
 def test_the_last_look_is_patient_for_half_a_minute(outside: FakeOutside, post: Post) -> None:
@@ -393,7 +459,14 @@ def test_a_link_waits_for_the_job_it_is_given(outside: FakeOutside, post: Post) 
     run(outside, event("link", post.url))
     assert outside.personalize.count(CREATE) == 0
     assert post.answer["Data"]["Status"] == "ACTIVE"
-    assert re.fullmatch(rf"{ID}-link-[a-z2-7]{{12}}", post.answer["PhysicalResourceId"])
+    assert post.answer["PhysicalResourceId"] == f"{ID}-link-rdayikwvgv3n"
+
+
+def test_a_link_with_a_broken_property_says_what_is_allowed(outside: FakeOutside, post: Post) -> None:
+    run(outside, event("link", post.url, MaxWaitSeconds="soon"))
+    assert post.answer["Reason"] == (
+        f"MaxWaitSeconds is 'soon'. Allowed: whole seconds, 1 or more. Fix: set max_wait. ({LOG})"
+    )
 
 
 def test_a_link_reports_the_failure_of_the_job(outside: FakeOutside, post: Post) -> None:
@@ -428,9 +501,35 @@ def test_a_delete_deletes_nothing_and_ends_at_once_when_the_job_is_over(outside:
 def test_a_delete_waits_for_a_running_job_that_needs_its_role_and_bucket(outside: FakeOutside, post: Post) -> None:
     outside.personalize.add(ID, **OURS, created=START - 1000, reason="no")
     outside.personalize.add(f"{ID}-2", **OURS)
-    outside.personalize.refusals[DESCRIBE] = [Refusal("ThrottlingException"), None, Refusal("ThrottlingException")]
+    throttled = Refusal("ThrottlingException")
+    outside.personalize.refusals[DESCRIBE] = [throttled, None, throttled, None, None, throttled]
     run(outside, event("delete", post.url))
     assert outside.time >= START + 1 + 100
+    assert outside.sleeps[:4] == [1.5, 3, pytest.approx(4.7), 1.5]
+    assert post.answer["Status"] == "SUCCESS"
+
+
+def test_a_delete_polls_a_job_by_its_age(outside: FakeOutside, post: Post) -> None:
+    outside.personalize.add(ID, **OURS, created=START - 3000)
+    outside.personalize.jobs[ID]["seconds"] = 3020
+    run(outside, event("delete", post.url))
+    assert outside.sleeps == [pytest.approx(35.25)]
+
+
+def test_a_delete_waits_for_a_job_that_does_not_tell_its_age(
+    outside: FakeOutside, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_to = outside.personalize.call
+
+    def call(operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        answer = answer_to(operation, params)
+        del answer["datasetExportJob"]["creationDateTime"]
+        return answer
+
+    monkeypatch.setattr(outside.personalize, "call", call)
+    outside.personalize.add(ID, **OURS, created=START - 90)
+    run(outside, event("delete", post.url))
+    assert outside.sleeps == [pytest.approx(2.35)] * 4
     assert post.answer["Status"] == "SUCCESS"
 
 
@@ -493,23 +592,23 @@ def test_a_delete_with_broken_properties_succeeds(
 
 
 @pytest.mark.parametrize(
-    ("refusal", "seconds"),
+    ("refusal", "sleeps"),
     [
-        (Refusal("AccessDeniedException"), 0),
-        (Refusal("InvalidInputException"), 0),
-        (Refusal("ThrottlingException"), 90),
-        (ConnectionResetError(), 90),
-        (RuntimeError("ours"), 0),
+        (Refusal("AccessDeniedException"), []),
+        (Refusal("InvalidInputException"), []),
+        (Refusal("ThrottlingException"), [1.5, 3, 6, 12, 22.5, 22.5]),
+        (ConnectionResetError(), [1.5, 3, 6, 12, 22.5, 22.5]),
+        (RuntimeError("ours"), []),
     ],
     ids=repr,
 )
 def test_a_delete_succeeds_whatever_describe_says(
-    outside: FakeOutside, post: Post, refusal: Exception, seconds: int
+    outside: FakeOutside, post: Post, refusal: Exception, sleeps: list[float]
 ) -> None:
     outside.personalize.refusals[DESCRIBE] = [refusal] * 999
     run(outside, event("delete", post.url))
     assert post.answer["Status"] == "SUCCESS"
-    assert sum(outside.sleeps) <= seconds
+    assert outside.sleeps == sleeps
     assert outside.errors() == []
 
 
@@ -535,6 +634,7 @@ def test_an_unexpected_exception_is_answered_with_its_type_and_place(outside: Fa
     assert post.answer["Status"] == "FAILED"
     reason = r"The export handler failed: surprise at \[hidden\] \(RuntimeError\) in world.py line \d+ \(log: .*\)"
     assert re.fullmatch(reason, post.answer["Reason"])
+    assert post.answer["PhysicalResourceId"] == "InteractionsExport-never-started"
     assert len(outside.errors()) == 1
 
 

@@ -1,5 +1,6 @@
 """Which job is joined, which is started and which is left alone."""
 
+import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -60,6 +61,11 @@ def test_a_job_that_has_not_failed_is_joined(status: str) -> None:
     assert decide([job(status)], START) == Join(job(status))
 
 
+def test_the_first_attempt_that_has_not_failed_is_joined_whatever_comes_after_it() -> None:
+    attempts = [job("CREATE FAILED", -20), job("ACTIVE"), job("CREATE PENDING"), job("CREATE FAILED", -1)]
+    assert decide(attempts, START) == Join(attempts[1])
+
+
 def test_a_failure_from_before_the_request_is_followed_by_the_next_attempt() -> None:
     assert decide([job("CREATE FAILED", -20), job("CREATE FAILED", -1)], START) == Start(3)
 
@@ -107,6 +113,13 @@ def test_a_job_of_another_purpose_is_never_ours(changes: dict[str, Any], text: s
     assert str(raised.value).endswith("It is left alone. Fix: change job_name_prefix or generation.")
 
 
+def test_everything_that_tells_a_job_of_another_purpose_is_listed() -> None:
+    with pytest.raises(
+        RefusedError, match=r": ingestion mode PUT, not ALL; key none, not arn:aws:kms:.*/k\. It is left"
+    ):
+        require_ours(job("ACTIVE", ingestionMode="PUT"), export(KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/k"))
+
+
 def test_a_job_without_the_key_we_asked_for_is_not_ours() -> None:
     with pytest.raises(RefusedError, match="key none, not arn:aws:kms"):
         require_ours(job("ACTIVE"), export(KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/k"))
@@ -116,6 +129,11 @@ def test_what_describe_leaves_out_proves_nothing() -> None:
     bare = read_job({"status": "ACTIVE"}, ARN)
     require_ours(bare, export("create-full"))
     assert (bare.name, bare.arn, bare.over) == (ID, ARN, True)
+
+
+def test_what_describe_says_of_name_and_arn_goes_before_what_was_asked_for() -> None:
+    found = read_job({"jobName": "other", "datasetExportJobArn": "arn:other"}, ARN)
+    assert (found.name, found.arn) == ("other", "arn:other")
 
 
 def test_every_attribute_is_always_there() -> None:
@@ -134,9 +152,15 @@ def test_every_attribute_is_always_there() -> None:
     }
 
 
-def test_times_are_told_in_utc() -> None:
+def test_times_are_told_in_utc_wherever_the_function_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = THEN.astimezone(timezone(timedelta(hours=9)))
-    assert job("ACTIVE", creationDateTime=elsewhere).attributes()["CreationDateTime"] == "2026-01-02T03:04:05Z"
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert job("ACTIVE", creationDateTime=elsewhere).attributes()["CreationDateTime"] == "2026-01-02T03:04:05Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 class Stubbed(FakeOutside):
@@ -212,6 +236,30 @@ def test_a_name_taken_by_an_attempt_that_failed_long_ago_leads_to_the_next() -> 
     with outside.stubber:
         assert outside.jobs().start_or_join(export(), START).name == f"{ID}-2"
         outside.stubber.assert_no_pending_responses()
+    assert outside.sleeps == [2, pytest.approx(2.35)]
+
+
+@pytest.mark.parametrize(("created", "sleeps"), [(None, [2.35, 4.7]), (THEN - timedelta(hours=1), [35.25, 35.25])])
+def test_a_job_is_polled_by_its_age_or_by_how_long_it_has_been_followed(
+    created: datetime | None, sleeps: list[float]
+) -> None:
+    outside = Stubbed()
+    times: dict[str, Any] = {} if created is None else {"creationDateTime": created}
+    for status in ("CREATE IN_PROGRESS", "ACTIVE"):
+        shown = {key: value for key, value in described(status).items() if key != "creationDateTime"}
+        outside.stubber.add_response("describe_dataset_export_job", {"datasetExportJob": {**shown, **times}})
+    with outside.stubber:
+        running = read_job({"status": "CREATE PENDING", **times}, ARN)
+        assert outside.jobs().follow(running).status == "ACTIVE"
+    assert outside.sleeps == pytest.approx(sleeps)
+
+
+def test_the_last_attempt_a_name_has_room_for_is_made() -> None:
+    outside = Stubbed()
+    outside.stubber.add_response("create_dataset_export_job", {"datasetExportJobArn": f"{ARN}-9999"})
+    outside.shows("CREATE PENDING", f"{ID}-9999")
+    with outside.stubber:
+        assert outside.jobs()._begin(export(), identity.LAST_ATTEMPT).name == f"{ID}-9999"
 
 
 def test_attempts_end_where_the_name_is_full() -> None:

@@ -43,7 +43,7 @@ def test_the_end_of_a_job_within_its_first_minute_is_seen_within_5_seconds(age: 
 
 
 def test_polls_start_at_2_seconds_and_end_around_30() -> None:
-    assert [poll_pause(age, 0) for age in (0, 10, 70)] == [2.3, 4.6, 34.5]
+    assert [poll_pause(age, 0) for age in (0, 1.9, 2, 59.9, 60, 70)] == [2.3, 2.3, 4.6, 4.6, 34.5, 34.5]
 
 
 @given(st.integers(0, 10_000), CHANCE)
@@ -68,6 +68,20 @@ def test_a_pause_ends_a_minute_before_the_invocation_does(outside: FakeOutside) 
     with pytest.raises(InvocationEndingError):
         patience(outside).pause(1000)
     assert outside.sleeps == [840]
+
+
+def test_a_deadline_at_the_end_of_the_invocation_is_the_deadline(outside: FakeOutside) -> None:
+    with pytest.raises(DeadlineReachedError):
+        patience(outside, wait=840).pause(1000)
+
+
+def test_errors_in_a_row_are_waited_out_longer_and_longer(outside: FakeOutside) -> None:
+    waiting = patience(outside)
+    for _ in range(6):
+        waiting.endure(error("ThrottlingException"))
+    waiting.settled()
+    waiting.endure(error("ThrottlingException"))
+    assert outside.sleeps == [1.5, 3, 6, 12, 22.5, 22.5, 1.5]
 
 
 def test_a_short_function_keeps_a_quarter_of_its_time(outside: FakeOutside) -> None:
@@ -105,7 +119,17 @@ def test_a_yes_in_between_opens_the_window_again(outside: FakeOutside) -> None:
             waiting.endure(error("AccessDeniedException"))
         waiting.pause(100)
         waiting.settled()
-    assert waiting.refused_since is None
+    assert (waiting.refused_since, waiting.last_error) == (None, "")
+
+
+def test_a_refusal_is_tried_again_to_the_last_second_of_its_window(outside: FakeOutside) -> None:
+    waiting = patience(outside)
+    waiting.endure(error("AccessDeniedException"))
+    waiting.pause(117.5)
+    waiting.endure(error("AccessDeniedException"))
+    assert outside.sleeps == [1.5, 117.5, 1]
+    with pytest.raises(RefusedError):
+        waiting.endure(error("AccessDeniedException"))
 
 
 def test_a_final_error_is_quoted_at_once(outside: FakeOutside) -> None:

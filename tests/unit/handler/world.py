@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.awsrequest import AWSResponse
@@ -175,6 +176,7 @@ class FakeOutside(Outside):
         self.luck = 0.5
         self.personalize = Personalize(self.now)
         self.invocations: list[dict[str, Any]] = []
+        self.invoked: list[tuple[str, str]] = []  # the path and the kind of every invocation asked for
         self.invoke_refusals: list[Exception] = []
         self.effect: Callable[[str], None] = lambda _: None
 
@@ -221,6 +223,8 @@ class FakeOutside(Outside):
         target = request.headers.get("X-Amz-Target")
         try:
             if target is None:
+                kind = request.headers["X-Amz-Invocation-Type"]
+                self.invoked.append((urlsplit(request.url).path, kind if isinstance(kind, str) else kind.decode()))
                 answer = self._invoke(json.loads(request.body))
                 status = 202
             else:

@@ -1,0 +1,110 @@
+"""The log tells the story of a request: a line for each thing that happened, and nothing twice."""
+
+from typing import Any
+
+from tests.unit.handler.test_events import ARN, CREATE, DESCRIBE, ID, OURS, RUNS_ON
+from tests.unit.handler.world import FakeOutside, Post, Refusal, event, run
+
+Line = tuple[str, str, dict[str, Any], float]
+RECEIVED: Line = ("INFO", "Received", {"kind": "Create", "physicalId": ""}, 0)
+DELETE_RECEIVED: Line = ("INFO", "Received", {"kind": "Delete", "physicalId": ID}, 0)
+
+
+def story(outside: FakeOutside) -> list[Line]:
+    for line in outside.lines:
+        assert line.pop("requestId") == "6f1c1f0c-7d6c-4c9b-9d3d-2f4b6b1a0e11"
+        assert line.pop("logicalId") == "InteractionsExport"
+    return [(line.pop("level"), line.pop("message"), line, line.pop("elapsed")) for line in outside.lines]
+
+
+def seen(status: str, seconds: float) -> Line:
+    return ("INFO", "Job seen", {"jobName": ID, "status": status}, seconds)
+
+
+def started(seconds: float) -> Line:
+    return ("INFO", "Job started", {"jobName": ID}, seconds)
+
+
+def answered(status: str, seconds: float) -> Line:
+    return ("INFO", "Answered", {"status": status, "physicalId": ID}, seconds)
+
+
+def test_a_create_that_waits_an_error_out(outside: FakeOutside, post: Post) -> None:
+    outside.personalize.refusals[CREATE] = [Refusal("ThrottlingException", "Rate exceeded")]
+    run(outside, event("create", post.url))
+    error = "Rate exceeded (ThrottlingException from CreateDatasetExportJob)"
+    assert story(outside) == [
+        RECEIVED,
+        ("WARNING", "Waiting an error out", {"error": error}, 0),
+        started(1.5),
+        seen("CREATE IN_PROGRESS", 3.8),
+        seen("ACTIVE", 135.5),
+        answered("SUCCESS", 135.5),
+    ]
+
+
+def test_a_job_that_fails(outside: FakeOutside, post: Post) -> None:
+    outside.personalize.reason = "no"
+    run(outside, event("create", post.url))
+    assert story(outside) == [
+        RECEIVED,
+        started(0),
+        seen("CREATE IN_PROGRESS", 2.3),
+        seen("CREATE FAILED", 134),
+        ("ERROR", "no", {"jobArn": ARN}, 134),
+        answered("FAILED", 134),
+    ]
+
+
+def test_a_hand_over_and_a_deadline(outside: FakeOutside, post: Post) -> None:
+    outside.personalize.seconds = 1000
+    run(outside, event("create", post.url, MaxWaitSeconds="900"))
+    reason = f"The dataset export job is still CREATE IN_PROGRESS after 15 min; {RUNS_ON}"
+    assert story(outside) == [
+        RECEIVED,
+        started(0),
+        seen("CREATE IN_PROGRESS", 2.3),
+        ("INFO", "Handed over to the next invocation", {}, 840),
+        RECEIVED,
+        seen("CREATE IN_PROGRESS", 0),
+        ("WARNING", "The deadline has passed", {}, 59),
+        ("ERROR", reason, {"jobArn": ARN}, 59),
+        answered("FAILED", 59),
+    ]
+
+
+def test_a_delete_that_waits_as_long_as_it_may(outside: FakeOutside, post: Post) -> None:
+    outside.personalize.add(ID, **OURS)
+    outside.personalize.jobs[ID]["seconds"] = 9999
+    run(outside, event("delete", post.url))
+    assert story(outside) == [
+        DELETE_RECEIVED,
+        seen("CREATE IN_PROGRESS", 0),
+        ("WARNING", "The job still runs, and Delete waits no longer", {}, 840),
+        answered("SUCCESS", 840),
+    ]
+
+
+def test_a_delete_that_is_refused(outside: FakeOutside, post: Post) -> None:
+    outside.personalize.refusals[DESCRIBE] = [Refusal("AccessDeniedException", "no")]
+    run(outside, event("delete", post.url))
+    error = "no (AccessDeniedException from DescribeDatasetExportJob)"
+    assert story(outside) == [
+        DELETE_RECEIVED,
+        ("WARNING", "Delete does not wait", {"error": error}, 0),
+        answered("SUCCESS", 0),
+    ]
+
+
+def test_a_request_whose_url_may_not_be_answered(outside: FakeOutside) -> None:
+    run(outside, event("create", "ftp://127.0.0.1/"))
+    assert story(outside) == [
+        ("ERROR", "There is no ResponseURL that may be answered (https only), so nothing is done", {}, 0)
+    ]
+
+
+def test_an_answer_that_is_refused(outside: FakeOutside, post: Post) -> None:
+    post.statuses = [403, 403]
+    run(outside, event("rollback", post.url, Wait="false"))
+    text = "CloudFormation takes no answer any more, the request is over: HTTP 403"
+    assert story(outside)[-1] == ("ERROR", text, {}, 0.8)
