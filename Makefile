@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local serve replay test check format coverage e2e slow audit lifecycle benchmark clean
+.PHONY: help deploy-local serve replay test check format coverage e2e slow audit lifecycle mutation benchmark clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -58,6 +58,9 @@ audit: $(VENV)/.audit .cache/checkov/.installed  ## cdk-nag (five packs), cfn-li
 benchmark: $(VENV)/.test node_modules/.installed .cache/benchmarks/.installed  ## this library against its rivals, half an hour (QUICK=1: five minutes)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
 
+mutation: $(VENV)/.mutation  ## mutation testing of the handler: every survivor explained, 95 % killed (MODULE=answer: one module)
+	@$(BIN)/python -m tests.mutation $(MODULE)
+
 clean:  ## remove what was installed and made here
 	rm -rf $(VENV) node_modules .cache cdk.out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -87,6 +90,11 @@ $(VENV)/.audit: $(VENV)/.test requirements/audit.txt
 	@echo "installing Checkov into .cache/checkov (about 40 s)"
 	@$(BIN)/python -m venv .cache/checkov
 	@.cache/checkov/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/checkov.txt
+	@touch $@
+
+$(VENV)/.mutation: $(VENV)/.test requirements/mutation.txt
+	@echo "installing mutmut into $(VENV)"
+	@$(PIP) -r requirements/mutation.txt
 	@touch $@
 
 node_modules/.installed: $(VENV)/.local package.json package-lock.json
