@@ -3,7 +3,8 @@
 `python -m tests.mutation [MODULE ...]` runs the handler's own tests once, notes which lines each of them reaches, and
 then lets every mutant meet the tests that reach it, the quickest first, in a fork of the process that has everything
 imported: nothing on disk is changed, and a mutant takes a fraction of a second. A change inside a function replaces its
-code, one of a constant its value wherever it was imported; for any other the modules are imported again.
+code, one of a constant its value wherever it was imported; for any other the modules are imported again, and the
+tests of the module alone are run.
 
 Exit status 1 when a mutant survives that explained.txt does not explain, or when less than 95 % are killed.
 """
@@ -330,17 +331,14 @@ class _Alarm:
 
 
 def _start_again(mutant: Mutant) -> NoReturn:
-    """Imports the handler and its tests anew, the mutant among them, and runs the module's own tests, then the rest."""
+    """Imports the handler and its tests anew, the mutant among them, and runs the tests of the module alone."""
     sys.meta_path.insert(0, _Source(mutant))
-    own = f"{TESTS}/test_{mutant.module}.py"
-    rest = ["--ignore", own, TESTS]
-    for arguments in ([own], rest) if Path(own).exists() else (rest,):
-        for name in list(sys.modules):
-            if name.startswith(TESTS.replace("/", ".")) or (HANDLER / f"{name}.py").exists():
-                del sys.modules[name]
-        if pytest.main([*QUIET, *arguments], plugins=[_Alarm()]) != 0:
-            os._exit(KILLED)
-    os._exit(SURVIVED)
+    for name in list(sys.modules):
+        if name.startswith(TESTS.replace("/", ".")) or (HANDLER / f"{name}.py").exists():
+            del sys.modules[name]
+    own = Path(f"{TESTS}/test_{mutant.module}.py")
+    status = pytest.main([*QUIET, str(own if own.exists() else TESTS)], plugins=[_Alarm()])
+    os._exit(SURVIVED if status == 0 else KILLED)
 
 
 # -- the outcome ------------------------------------------------------------------------------------------------------

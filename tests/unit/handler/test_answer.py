@@ -146,7 +146,7 @@ def test_a_put_that_failed_in_passing_is_repeated(outside: FakeOutside, post: wo
     assert outside.sleeps == [0.75, 1.5]
 
 
-@pytest.mark.parametrize("status", [301, 400, 403])
+@pytest.mark.parametrize("status", [300, 301, 400, 403, 499])
 def test_a_request_that_is_over_ends_quietly_after_one_more_try(
     outside: FakeOutside, post: world.Post, status: int
 ) -> None:
