@@ -57,8 +57,7 @@ class Outside:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=timeout)
         try:
-            headers = {"Content-Type": "", "Content-Length": str(len(body))}
-            connection.request("PUT", f"{parts.path}?{parts.query}", body, headers)
+            connection.request("PUT", f"{parts.path}?{parts.query}", body, {"Content-Type": ""})
             return connection.getresponse().status
         finally:
             connection.close()

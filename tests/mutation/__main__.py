@@ -48,7 +48,7 @@ SLOWEST_TEST_SECONDS = 0.8  # what only slower tests would notice counts as surv
 LONGEST_CPU_SECONDS = 8.0  # of one test: a mutant that loops for ever is stopped
 MOST_TEST_SECONDS = 6  # a mutant meets the most telling tests, up to these seconds of them
 EXAMPLES = 25  # of a property
-LONGEST_WALL_SECONDS = 300.0  # of all: one that waits for ever, too
+LONGEST_WALL_SECONDS = 150.0  # of all: one that waits for ever, too
 SURVIVED, KILLED, CRASHED = 0, 1, 70
 ALREADY_IMPORTED = "ignore::pytest.PytestAssertRewriteWarning"  # on purpose: a fork starts with the imports done
 QUIET = ["-s", "-x", "-o", "addopts=--import-mode=importlib", "-p", "no:terminal", "-p", "no:cacheprovider"]
@@ -393,7 +393,13 @@ def hunt(mutants: Sequence[Mutant]) -> Hunt:
     os.chdir(ROOT)
     phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # a mutant's example need not be small
     hypothesis.settings.register_profile(
-        "mutation", max_examples=EXAMPLES, database=None, derandomize=True, deadline=None, phases=phases
+        "mutation",
+        max_examples=EXAMPLES,
+        database=None,
+        derandomize=True,
+        deadline=None,
+        phases=phases,
+        suppress_health_check=list(hypothesis.HealthCheck),
     )
     hypothesis.settings.load_profile("mutation")
     found = Hunt(mutants)

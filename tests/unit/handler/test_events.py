@@ -336,7 +336,7 @@ def test_a_hand_over_leaves_time_for_the_answer(outside: FakeOutside, post: Post
     started = outside.time
 
     def slow(what: str) -> None:
-        outside.time += 10.0 * (what == "before call" and outside.time - started > 830)
+        outside.time += 10.0 * (what == "before call" and outside.time - started > 839.9)
 
     outside.effect = slow
     outside.invoke_refusals = [Refusal("ServiceException", status=500) for _ in range(99)]

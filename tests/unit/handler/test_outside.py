@@ -1,6 +1,10 @@
 """The real outside does what it says."""
 
+import http.client
+import io
 import json
+import socket
+import threading
 import time
 from typing import Any
 
@@ -43,6 +47,18 @@ def test_a_line_of_the_log_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
     }
 
 
+def test_a_line_of_the_log_is_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written))
+    Outside().say("{}")
+    assert written.getvalue() == b"{}\n"
+
+
+def test_a_server_that_says_nothing_is_left_after_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimeoutError):
+        Outside().put(f"http://127.0.0.1:{silent.getsockname()[1]}/answer", b"", 0.1)
+
+
 def test_secrets_are_blanked_wherever_they_show_up(outside: FakeOutside) -> None:
     journal = Journal(outside, "r", "l", ["https://host/x?signature", "signature"])
     journal.write("ERROR", "at https://host/x?signature", error=ValueError("bad signature"))
@@ -50,6 +66,19 @@ def test_secrets_are_blanked_wherever_they_show_up(outside: FakeOutside) -> None
     assert outside.lines[0]["error"] == "bad [hidden]"
 
 
-def test_https_is_spoken_where_the_url_says_so() -> None:
-    with pytest.raises(OSError, match=r"refused|SSL|reset"):
-        Outside().put("https://127.0.0.1:1/answer", b"", 1)
+@pytest.mark.parametrize(("scheme", "first"), [("https", b"\x16\x03"), ("http", b"PU")])
+def test_https_is_spoken_where_the_url_says_so(scheme: str, first: bytes) -> None:
+    heard: list[bytes] = []
+
+    def listen() -> None:
+        connection, _ = server.accept()
+        with connection:
+            heard.append(connection.recv(2))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        listener = threading.Thread(target=listen)
+        listener.start()
+        with pytest.raises((OSError, http.client.HTTPException)):
+            Outside().put(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/answer", b"", 5)
+        listener.join()
+    assert heard == [first]  # how a TLS handshake starts, or a PUT
