@@ -22,6 +22,7 @@ from request import (
 from tests.unit.handler.world import EVENTS, SIGNATURE, START, event
 
 NOW = START + 100
+DESTINATIONS = "s3://bucket/ or s3://bucket/prefix/"
 URL = "https://bucket.s3.amazonaws.com/answer?X-Amz-Date=20260102T030405Z&X-Amz-Signature=" + SIGNATURE
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(),
@@ -103,7 +104,7 @@ def test_whatever_shapes_the_export_changes_its_identity(change: dict[str, str])
         (
             "Destination",
             "s3://exports",
-            "is 's3://exports'. Allowed: s3://bucket/ or s3://bucket/prefix/. Fix: pass an ExportDestination.",
+            f"Destination is 's3://exports'. Allowed: {DESTINATIONS}. Fix: pass an ExportDestination.",
         ),
         ("Destination", f"s3://{'b' * 250}/", "Destination has 256 characters. Allowed: 220, as the job name is added"),
         ("MaxWaitSeconds", "0", "MaxWaitSeconds is '0'. Allowed: whole seconds, 1 or more. Fix: set max_wait."),
@@ -117,7 +118,7 @@ def test_whatever_shapes_the_export_changes_its_identity(change: dict[str, str])
 def test_a_property_that_can_not_work_is_named_with_what_is_allowed(
     property_name: str, value: object, text: str
 ) -> None:
-    with pytest.raises(MalformedError, match=re.escape(text)):
+    with pytest.raises(MalformedError, match=f"^{re.escape(text)}"):
         export(**{property_name: value})
 
 
@@ -150,6 +151,12 @@ def test_a_hand_over_of_an_unsigned_request_keeps_the_first_time() -> None:
     handed = {**event("hand-over", "https://host/answer"), "HandOver": {"Deadline": START + 3360}}
     request = read_request(handed, NOW)
     assert (request.requested_at, request.deadline) == (START, START + 3360)
+
+
+def test_the_signature_says_when_a_request_was_made_whatever_deadline_is_carried_along() -> None:
+    handed = {**event("hand-over", URL), "HandOver": {"Deadline": START + 100}}
+    request = read_request(handed, NOW)
+    assert (request.requested_at, request.deadline) == (START, START + 100)
 
 
 def test_nobody_waits_longer_than_cloudformation_listens() -> None:
@@ -195,6 +202,10 @@ def test_the_url_shows_in_no_representation() -> None:
 )
 def test_answers_go_out_over_https_or_stay_on_this_machine(url: str, allowed: bool) -> None:  # noqa: FBT001
     assert may_answer(url) is allowed
+
+
+def test_a_token_with_equals_signs_in_it_is_a_secret_as_a_whole() -> None:
+    assert "IQoJb3JpZ2luX2VjEA==" in secrets_in("https://host/x?X-Amz-Security-Token=IQoJb3JpZ2luX2VjEA==")
 
 
 @pytest.mark.parametrize(("length", "secret"), [(15, False), (16, True)])
