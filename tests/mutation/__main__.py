@@ -440,7 +440,9 @@ def main() -> int:
     if gone:
         print(f"\nThese are explained, but no change makes them any more. Fix: remove them:\n\n{describe(gone)}")
     percent = 100 * sum(dead for _, dead in found.verdicts) / max(1, len(found.verdicts))
-    return int(bool(unexplained or gone) or (percent < LEAST_PERCENT and not options.survivors))
+    return int(
+        bool(unexplained or gone) or (percent < LEAST_PERCENT and len(everything) == len(mutants) and modules == names)
+    )
 
 
 if __name__ == "__main__":
