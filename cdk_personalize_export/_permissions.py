@@ -50,6 +50,17 @@ def bucket_statements(bucket_arn: str, prefix: str, conditions: Conditions | Non
     return [{**statement, "Principal": {"Service": PERSONALIZE}, **more} for statement in writes]
 
 
+def only_tls_statement(bucket_arn: str) -> Statement:
+    """Refuse whoever comes without TLS: https://docs.aws.amazon.com/config/latest/developerguide/s3-bucket-ssl-requests-only.html."""
+    return {
+        "Effect": "Deny",
+        "Action": "s3:*",
+        "Principal": {"AWS": "*"},
+        "Resource": [bucket_arn, f"{bucket_arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
 def foreign_role_statements(bucket_arn: str, prefix: str, account_arn: str, role_arn: str) -> list[Statement]:
     """What the policy of another account's bucket says about our role.
 

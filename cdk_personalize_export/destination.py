@@ -114,11 +114,7 @@ class ExportDestination(Construct):
         """The key that was given."""
         self._dependencies: list[IDependable] = []
         self._in_place, self._made_bucket = permissions_in_place, bucket is None
-        self._bucket, made_policy = (
-            _make_bucket(self, encryption_key, server_access_logs_bucket, expire_days)
-            if bucket is None
-            else (bucket, None)
-        )
+        self._bucket = bucket or _make_bucket(self, encryption_key, server_access_logs_bucket, expire_days)
         self._bucket_arn = self._bucket.bucket_arn
         self.path = f"s3://{bucket_name or self._bucket.bucket_name}/{self.prefix}"
         """Where exports are written, `s3://bucket/prefix/`; each job appends its name."""
@@ -130,7 +126,7 @@ class ExportDestination(Construct):
         statements = self._bucket_statements(require_source_account=require_source_account)
         if foreign:
             statements += self._foreign_role_statements(role_name)
-        self._permit_in_bucket(statements, made_policy)
+        self._permit_in_bucket(statements)
         key = encryption_key
         key_arn = self.kms_key_arn
         if key is None and bucket is not None and bucket.encryption_key is not None:
@@ -182,19 +178,30 @@ class ExportDestination(Construct):
         role_arn = self.role_arn if role_name is None else spelled
         return _permissions.foreign_role_statements(self._bucket_arn, self.prefix, self._account_arn, role_arn)
 
-    def _permit_in_bucket(self, statements: list[_permissions.Statement], made_policy: s3.BucketPolicy | None) -> None:
-        from aws_cdk.aws_iam import PolicyStatement  # noqa: PLC0415 - not at import: it costs start-up time
+    def _permit_in_bucket(self, statements: list[_permissions.Statement]) -> None:
+        from aws_cdk import aws_iam  # noqa: PLC0415 - not at import: it costs start-up time
 
-        parsed = [PolicyStatement.from_json(statement) for statement in statements]
-        if made_policy is not None:  # three jsii calls less than asking the bucket
-            made_policy.document.add_statements(*parsed)
-            self._dependencies.append(made_policy)
+        if self._made_bucket:
+            self._dependencies.append(self._made_policy(statements))
             return
+        parsed = [aws_iam.PolicyStatement.from_json(statement) for statement in statements]
         added = [self._bucket.add_to_resource_policy(statement) for statement in parsed][-1]
         if not added.statement_added:
             self._show("bucket-policy", f"the policy of the bucket of {self.path}", statements)
         elif added.policy_dependable is not None:
             self._dependencies.append(added.policy_dependable)
+
+    def _made_policy(self, statements: list[_permissions.Statement]) -> s3.BucketPolicy:
+        """Make the policy the bucket would make by itself, from one document: two jsii calls less."""
+        from aws_cdk import aws_iam, aws_s3  # noqa: PLC0415 - not at import: it costs start-up time
+
+        bucket = cast("s3.Bucket", self._bucket)
+        document = _permissions.document([_permissions.only_tls_statement(self._bucket_arn), *statements])
+        policy = aws_s3.BucketPolicy(
+            bucket, "Policy", bucket=bucket, document=aws_iam.PolicyDocument.from_json(document)
+        )
+        bucket.policy = policy  # what is added to the bucket later goes there
+        return policy
 
     def _permit_to_role(self, key_arn: str | None, group_key_arn: str | None, *, made: bool) -> None:
         from aws_cdk import aws_iam  # noqa: PLC0415 - not at import: it costs start-up time
@@ -324,7 +331,7 @@ def _checked_key_arn(option: str, key: kms.IKey) -> str:
 
 def _make_bucket(
     scope: Construct, key: kms.IKey | None, server_access_logs_bucket: s3.IBucket | None, expire_days: int | None
-) -> tuple[s3.IBucket, s3.BucketPolicy | None]:
+) -> s3.Bucket:
     from aws_cdk import aws_s3  # noqa: PLC0415 - not at import: it costs start-up time
 
     lifecycle_rules = None
@@ -335,21 +342,19 @@ def _make_bucket(
                 expiration=Duration.days(expire_days), noncurrent_version_expiration=Duration.days(_HIDDEN_DAYS)
             )
         ]
-    bucket = aws_s3.Bucket(
+    return aws_s3.Bucket(
         scope,
         "Bucket",
         block_public_access=aws_s3.BlockPublicAccess.BLOCK_ALL,
         bucket_key_enabled=None if key is None else True,
         encryption=aws_s3.BucketEncryption.S3_MANAGED if key is None else aws_s3.BucketEncryption.KMS,
         encryption_key=key,
-        enforce_ssl=True,
         lifecycle_rules=lifecycle_rules,
         object_ownership=aws_s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
         removal_policy=RemovalPolicy.RETAIN,
         server_access_logs_bucket=server_access_logs_bucket,
         versioned=True,
     )
-    return bucket, bucket.policy  # which enforce_ssl has made
 
 
 def _make_role(scope: Construct, home: Home, role_name: str | None) -> iam.Role:

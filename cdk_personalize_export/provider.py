@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsii
-from aws_cdk import Duration, IAnyProducer, IResolveContext, Lazy, Names, RemovalPolicy
+from aws_cdk import Duration, IStableAnyProducer, Lazy, Names, RemovalPolicy
 from constructs import Construct
 
 from cdk_personalize_export import _checks, _findings, _permissions
@@ -200,6 +200,9 @@ class ExportProvider(Construct):
                 if needs.job_arn not in lazy.policy.jobs:
                     self._acknowledge_jobs(resource, needs)
                 lazy.policy = grown
+                if lazy.read:  # and kept: somebody has resolved or synthesised before the last export was added
+                    lazy.read = False
+                    resource.policy_document = Lazy.any(lazy)
                 return resource
         return self._add_policy(needs)
 
@@ -221,7 +224,7 @@ class ExportProvider(Construct):
             self,
             "Policy" if number == 1 else f"Policy{number}",
             description="What the dataset exports of this stack call",
-            policy_document=Lazy.uncached_any(lazy),
+            policy_document=Lazy.any(lazy),
             roles=[self._role_name],
         )
         self._policies.append((lazy, resource))
@@ -232,14 +235,16 @@ class ExportProvider(Construct):
         _findings.acknowledge(policy, self.home.stack, needs.job_arn, _findings.JOBS)
 
 
-@jsii.implements(IAnyProducer)
+@jsii.implements(IStableAnyProducer)
 class _LazyPolicy:
     """A policy document that is read at synthesis, when every export has added to it."""
 
     def __init__(self, policy: _permissions.FunctionPolicy) -> None:
         self.policy = policy
+        self.read = False
 
-    def produce(self, context: IResolveContext) -> Any:  # noqa: ANN401, ARG002 - the signature of the CDK
+    def produce(self) -> Any:  # noqa: ANN401 - the signature of the CDK
+        self.read = True
         return self.policy.document()
 
 

@@ -414,3 +414,21 @@ def test_objects_expire_and_are_gone_a_day_later(stack: Stack, synth: Synthesise
     assert synth(stack).the("AWS::S3::Bucket")["LifecycleConfiguration"] == {
         "Rules": [{"ExpirationInDays": 30, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}, "Status": "Enabled"}]
     }
+
+
+def test_policy_of_the_bucket_that_is_made_can_be_extended(stack: Stack, synth: Synthesise) -> None:
+    destination = ExportDestination(stack, "Exports")
+    statement = aws_iam.PolicyStatement(
+        actions=["s3:GetObject"],
+        principals=[aws_iam.AccountPrincipal("210987654321")],
+        resources=[destination.bucket.arn_for_objects("*")],
+    )
+    assert destination.bucket.add_to_resource_policy(statement).statement_added
+    result = synth(stack)
+    assert result.types.count("AWS::S3::BucketPolicy") == 1
+    assert [s["Action"] for s in result.statements("ExportsBucketPolicy")] == [
+        "s3:*",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "s3:GetObject",
+    ]

@@ -309,3 +309,11 @@ def test_dataset_of_another_stack_is_imported_by_its_arn(app: App, synth: Synthe
     assert result.export["DatasetArn"] == arn
     assert result.allowed("personalize:CreateDatasetExportJob")[0] == arn
     assert exports.dependencies == [data]
+
+
+def test_export_added_after_a_synthesis_is_permitted_too(stack: Stack, synth: Synthesise) -> None:
+    export = DatasetExport(stack, "Interactions", dataset=DATASET)
+    synth(stack)
+    later = DATASET.replace("movies", "books")
+    DatasetExport(stack, "Later", dataset=later, destination=export.destination)
+    assert synth(stack).allowed("personalize:CreateDatasetExportJob")[:2] == [DATASET, later]
