@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local serve replay test check format coverage e2e slow audit lifecycle mutation benchmark clean
+.PHONY: help deploy-local serve replay test check format coverage e2e slow audit matrix lifecycle mutation benchmark clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -40,8 +40,9 @@ format: $(VENV)/.test  ## let ruff put things in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-coverage: $(VENV)/.test  ## branch coverage of the handler: 100 %
+coverage: $(VENV)/.test node_modules/.installed  ## branch coverage of the handler and of the library: 100 % each
 	@$(BIN)/python -m pytest tests/unit/handler --cov --cov-report=term-missing
+	@$(BIN)/python -m pytest -n 2 tests/synth tests/unit/library --cov=cdk_personalize_export --cov-report=term-missing
 
 e2e: $(VENV)/.test node_modules/.installed  ## real deployments on the local AWS, IAM enforced
 	@$(BIN)/python -m pytest -m e2e
@@ -60,6 +61,9 @@ benchmark: $(VENV)/.test node_modules/.installed .cache/benchmarks/.installed  #
 
 mutation: $(VENV)/.mutation  ## mutation testing of the handler: every survivor explained, 95 % killed (MODULE=answer: one module)
 	@$(BIN)/python -m tests.mutation $(MODULE)
+
+matrix: $(VENV)/.local  ## the lowest and the newest aws-cdk-lib, the oldest and the newest Python found here
+	@$(BIN)/python -m tools.matrix
 
 clean:  ## remove what was installed and made here
 	rm -rf $(VENV) node_modules .cache cdk.out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

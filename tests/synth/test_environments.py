@@ -7,12 +7,15 @@ import re
 from typing import TYPE_CHECKING
 
 from aws_cdk import App, CliCredentialsStackSynthesizer, DefaultStackSynthesizer, Environment, Stack, Stage
+from aws_cdk.aws_iam import AddToResourcePolicyResult, PolicyStatement
+from aws_cdk.aws_s3 import Bucket
 
 from cdk_personalize_export import DatasetExport, ExportDestination
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesise
 
+EXPORT = "Custom::PersonalizeDatasetExport"
 DATASET = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTIONS"
 RESOURCES_PER_STACK = 500  # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 TEMPLATE_BYTES = 1_000_000
@@ -45,6 +48,31 @@ def test_stage_in_another_account_names_that_account_everywhere(app: App) -> Non
         text = json.dumps(artifact.template["Resources"])
         assert f":personalize:eu-west-1:{account}:dataset-export-job/" in text
         assert other not in text
+
+
+def test_partition_that_is_known_is_spelled_out_in_arns_and_texts(synth: Synthesise) -> None:
+    app = App(context={"@aws-cdk/core:enablePartitionLiterals": True})
+    stack = Stack(app, "Prod", env=Environment(account="123456789012", region="cn-north-1"))
+    bucket = Bucket.from_bucket_name(stack, "Bucket", "data-lake")
+    destination = ExportDestination(stack, "Exports", bucket=bucket)
+    dataset = "arn:aws-cn:personalize:cn-north-1:123456789012:dataset/movies/INTERACTIONS"
+    DatasetExport(stack, "Interactions", dataset=dataset, destination=destination)
+    result = synth(stack)
+    assert '"Resource": "arn:aws-cn:s3:::data-lake"' in result.warnings[0]
+    jobs = result.allowed("personalize:DescribeDatasetExportJob")
+    assert jobs == ["arn:aws-cn:personalize:cn-north-1:123456789012:dataset-export-job/Prod-*"]
+
+
+def test_bucket_that_permits_by_itself_leaves_nothing_to_wait_for(stack: Stack, synth: Synthesise) -> None:
+    class Permissive(Bucket):
+        def add_to_resource_policy(self, permission: PolicyStatement) -> AddToResourcePolicyResult:  # noqa: ARG002
+            return AddToResourcePolicyResult(statement_added=True)
+
+    destination = ExportDestination(stack, "Exports", bucket=Permissive(stack, "Bucket"))
+    DatasetExport(stack, "Interactions", dataset=DATASET, destination=destination)
+    result = synth(stack)
+    assert "AWS::S3::BucketPolicy" not in result.types
+    assert result.depends_on(EXPORT) == ["ExportsRolePolicy", "PersonalizeExportProviderPolicy"]
 
 
 def test_450_exports_fit_into_one_stack_and_their_permissions_into_one_role(app: App, synth: Synthesise) -> None:

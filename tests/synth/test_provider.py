@@ -317,3 +317,17 @@ def test_export_added_after_a_synthesis_is_permitted_too(stack: Stack, synth: Sy
     later = DATASET.replace("movies", "books")
     DatasetExport(stack, "Later", dataset=later, destination=export.destination)
     assert synth(stack).allowed("personalize:CreateDatasetExportJob")[:2] == [DATASET, later]
+
+
+def test_older_runtime_is_taken_where_the_cdk_knows_no_newer_one(
+    stack: Stack, synth: Synthesise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cdk_personalize_export.provider._RUNTIMES", ("PYTHON_9_9", "PYTHON_3_12"))
+    DatasetExport(stack, "Interactions", dataset=DATASET)
+    assert synth(stack).the("AWS::Lambda::Function")["Runtime"] == "python3.12"
+
+
+def test_cdk_that_knows_no_runtime_of_the_function_is_refused(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdk_personalize_export.provider._RUNTIMES", ("PYTHON_9_9",))
+    with pytest.raises(ValueError, match=r"aws-cdk-lib is too old: it knows none of PYTHON_9_9\. Upgrade it\."):
+        DatasetExport(stack, "Interactions", dataset=DATASET)
