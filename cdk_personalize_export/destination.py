@@ -197,9 +197,12 @@ class ExportDestination(Construct):
 
         bucket = cast("s3.Bucket", self._bucket)
         document = _permissions.document([_permissions.only_tls_statement(self._bucket_arn), *statements])
-        policy = aws_s3.BucketPolicy(
-            bucket, "Policy", bucket=bucket, document=aws_iam.PolicyDocument.from_json(document)
-        )
+        parsed = aws_iam.PolicyDocument.from_json(document)
+        try:
+            policy = aws_s3.BucketPolicy(bucket, "Policy", bucket=bucket, document=parsed)
+        except TypeError:  # an older aws-cdk-lib, whose policies are born empty
+            policy = aws_s3.BucketPolicy(bucket, "Policy", bucket=bucket)
+            policy.document.add_statements(*map(aws_iam.PolicyStatement.from_json, document["Statement"]))
         bucket.policy = policy  # what is added to the bucket later goes there
         return policy
 

@@ -12,6 +12,8 @@ from cdk_personalize_export import DatasetExport, ExportDestination
 from tests.synth.conftest import readable
 
 if TYPE_CHECKING:
+    from constructs import Construct
+
     from tests.synth.conftest import Synthesise
 
 DATASET = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTIONS"
@@ -432,3 +434,18 @@ def test_policy_of_the_bucket_that_is_made_can_be_extended(stack: Stack, synth: 
         "s3:PutObject",
         "s3:GetObject",
     ]
+
+
+def test_bucket_policy_is_the_same_with_an_aws_cdk_lib_whose_policies_are_born_empty(
+    app: App, synth: Synthesise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer, older = Stack(app, "Newer"), Stack(app, "Older")
+    ExportDestination(newer, "Exports")
+    born_with_one = aws_s3.BucketPolicy
+
+    def born_empty(scope: Construct, construct_id: str, *, bucket: aws_s3.IBucket) -> aws_s3.BucketPolicy:
+        return born_with_one(scope, construct_id, bucket=bucket)
+
+    monkeypatch.setattr(aws_s3, "BucketPolicy", born_empty)
+    ExportDestination(older, "Exports")
+    assert synth(older).resources == synth(newer).resources
