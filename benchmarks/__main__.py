@@ -69,6 +69,7 @@ def measure(kept: dict[str, Any], parts: tuple[str, ...], rounds: int, rows: tup
         load, began = os.getloadavg()[0], time.time()
         if part == "synth":
             timed = interleave(synthesis.cases(), rounds)
+            timed |= interleave(synthesis.long_cases(), min(rounds, synthesis.LONG_ROUNDS))
             results["synth"], results["ratios"] = synthesis.report(timed), synthesis.ratios(timed)
         else:
             results[part] = others[part]()

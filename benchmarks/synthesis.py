@@ -27,6 +27,7 @@ FLOORS = {
 }
 OWN = "100 own"
 GROWTH = ("1", "10", "100", "450")
+LONG_ROUNDS = 3
 OUTPUT = ROOT / ".cache" / "benchmarks" / "synthesis"
 
 
@@ -40,13 +41,22 @@ def count() -> dict[str, Figures]:
 
 
 def cases() -> dict[Any, Callable[[], Figures]]:
-    """Return what to time in each round: without validation, and the ones that matter with it."""
-    sizes = ("1", "100", OWN)
-    wanted = [(name, size, False) for size in sizes for name in RIVALS]
+    """Return what to time in each round: everybody, without validation."""
+    wanted = [(name, size, False) for size in ("1", "100") for name in RIVALS]
     wanted += [(name, "1", False) for name in FLOORS]
     wanted += [("ours", "10", False), ("provider_framework", "10", False), ("ours", "450", False)]
+    return _runs(wanted)
+
+
+def long_cases() -> dict[Any, Callable[[], Figures]]:
+    """Return what to time in a few rounds, because it takes long: a destination for each export, and validation."""
+    wanted = [(name, OWN, False) for name in RIVALS]
     wanted += [(name, size, True) for name in ("ours", "provider_framework") for size in ("1", "100")]
     wanted += [("empty_s3", "1", True)]
+    return _runs(wanted)
+
+
+def _runs(wanted: list[tuple[str, str, bool]]) -> dict[Any, Callable[[], Figures]]:
     return {
         f"{name},{size}{',validated' * on}": lambda name=name, size=size, on=on: _one(name, size, validated=on)  # type: ignore[misc]
         for name, size, on in wanted
