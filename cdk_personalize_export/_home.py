@@ -57,8 +57,11 @@ class Home:
 
     def job_arn(self, name: str) -> str:
         """Return the ARN of the export job called `name`."""
-        return f"arn:{self.partition}:personalize:{self.region}:{self.account}:dataset-export-job/{name}"
+        return self._personalize_arn(f"dataset-export-job/{name}")
 
     def dataset_arn(self, group: str, dataset_type: str) -> str:
         """Return the ARN of a dataset of the dataset group called `group`."""
-        return f"arn:{self.partition}:personalize:{self.region}:{self.account}:dataset/{group}/{dataset_type}"
+        return self._personalize_arn(f"dataset/{group}/{dataset_type}")
+
+    def _personalize_arn(self, resource: str) -> str:
+        return f"arn:{self.partition}:personalize:{self.region}:{self.account}:{resource}"
