@@ -12,10 +12,11 @@ STARTED = time.perf_counter()
 
 import importlib  # noqa: E402 - the clock starts first
 import json  # noqa: E402
-import resource  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
+
+from benchmarks import memory  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ def main() -> None:
         "import_beyond_cdk_ms": (imported - base) * 1000,
         "construct_ms": (constructed - imported) * 1000,
         "synth_ms": (synthesised - constructed) * 1000,
-        "python_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "python_mb": memory.peak_mb(),
         "node_mb": _node_mb(),
     }
     if calls is not None:
@@ -77,8 +78,7 @@ def _node_mb() -> float:
         pids = children.read_text().split()
         while pids:
             pid = pids.pop()
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-            peaks += [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")]
+            peaks.append(memory.peak_mb(pid))
             pids += [p for path in Path(f"/proc/{pid}/task").glob("*/children") for p in path.read_text().split()]
     return max(peaks, default=0.0)
 

@@ -6,14 +6,15 @@ service, its checks and its CSV are the real ones. Prints one JSON object.
 
 from __future__ import annotations
 
+import io
 import json
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from benchmarks import memory
 from personalize_local.service import Caller, PersonalizeService, Settings
 
 if TYPE_CHECKING:
@@ -41,12 +42,13 @@ class Disk:
         self.rows = rows
         self.target = target
 
-    def read(self, **_: object) -> Iterable[tuple[str, bytes]]:
+    def read(self, **_: object) -> Iterable[tuple[str, BinaryIO]]:
         """Yield the files of an import."""
         for first in range(0, self.rows, FILE_ROWS):
             numbers = range(first, min(first + FILE_ROWS, self.rows))
             lines = [f"user-{n % 9973},item-{n % 1999},{1_600_000_000 + n}" for n in numbers]
-            yield f"in/{first}.csv", "\n".join(["USER_ID,ITEM_ID,TIMESTAMP", *lines]).encode()
+            text = "\n".join(["USER_ID,ITEM_ID,TIMESTAMP", *lines])
+            yield f"in/{first}.csv", io.BytesIO(text.encode())
 
     def write(self, *, body: Iterable[bytes] | BinaryIO, **_: object) -> None:
         """Write the file of an export."""
@@ -60,7 +62,7 @@ class Disk:
 def main() -> None:
     """Import that many rows and export them."""
     rows = int(sys.argv[1])
-    idle = _peak_mb()
+    idle = memory.peak_mb()
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "out.csv"
         settings = Settings(job_seconds=0.0, resource_seconds=0.0)
@@ -68,7 +70,7 @@ def main() -> None:
         dataset = _dataset(service)
         started = time.perf_counter()
         _job(service, "Import", datasetArn=dataset, dataSource={"dataLocation": "s3://b/in/"})
-        imported, import_peak = time.perf_counter(), _peak_mb()
+        imported, import_peak = time.perf_counter(), memory.peak_mb()
         _job(service, "Export", datasetArn=dataset, ingestionMode="ALL", jobOutput=_output())
         exported = time.perf_counter()
         with target.open("rb") as file:
@@ -81,7 +83,7 @@ def main() -> None:
         "export_rows_per_s": rows / (exported - imported),
         "idle_mb": idle,
         "import_peak_mb": import_peak,
-        "peak_mb": _peak_mb(),
+        "peak_mb": memory.peak_mb(),
     }
     sys.stdout.write(json.dumps(figures))
 
@@ -110,10 +112,6 @@ def _job(service: PersonalizeService, kind: str, **wanted: Any) -> None:  # noqa
 
 def _output() -> dict[str, Any]:
     return {"s3DataDestination": {"path": "s3://b/out/"}}
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

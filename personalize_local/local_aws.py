@@ -236,6 +236,7 @@ class LocalAws:
             "SFTP_ENABLED": "0",
             "STATE_DIR": str(folder / "state"),
             "S3_DATA_DIR": str(folder / "state"),
+            "S3_PERSIST": "1",  # objects are kept there, not in memory
             "TMPDIR": str(folder / "tmp"),
             "NO_PROXY": NO_PROXY,
             "no_proxy": NO_PROXY,

@@ -103,7 +103,7 @@ class Objects:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
-    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterable[tuple[str, bytes]]:
+    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterable[tuple[str, BinaryIO]]:
         """Give nothing: nothing is ever imported here."""
         del role_arn, location, caller, source_arn
         return []

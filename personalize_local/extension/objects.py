@@ -7,8 +7,10 @@ reading), and a key needs its own grants.
 
 from __future__ import annotations
 
+import io
 import json
 import secrets
+import tempfile
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from personalize_local.extension.calls import CallLog
 
+_BUFFER_BYTES = 1 << 16
 ROLE_ACTIONS_ON_KEY = ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:ListGrants")
 SERVICE_ACTIONS_ON_KEY = (*ROLE_ACTIONS_ON_KEY, "kms:CreateGrant")
 
@@ -96,7 +99,7 @@ class S3Objects:
         if self._iam and not self._trusts(role_arn, caller, source):
             raise ApiError("InvalidInputException", _not_assumable(role_arn))
 
-    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterator[tuple[str, bytes]]:
+    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterator[tuple[str, BinaryIO]]:
         """Yield key and body of every object at or under the location."""
         place = Location.parse(location)
         session = self._assume(role_arn, caller, source_arn)
@@ -108,8 +111,8 @@ class S3Objects:
         for key in keys:
             self._require_bucket_policy(place, session, {"s3:GetObject": place.object_arn(key)})
             with _refusals(session, place):
-                body = client.get_object(Bucket=place.bucket, Key=key)["Body"].read()
-            yield key, body
+                body = client.get_object(Bucket=place.bucket, Key=key)["Body"]
+            yield key, io.BufferedReader(body, _BUFFER_BYTES)
 
     def write(  # noqa: PLR0913 - what an S3 write with a role needs
         self,
@@ -132,9 +135,11 @@ class S3Objects:
             self._require_key(str(key_arn), session)
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_arn} if kms_key_arn else {}
         client = self._client(session)
-        with _refusals(session, place):
+        with _refusals(session, place), tempfile.TemporaryFile() as file:  # S3 wants the length first
             client.list_objects_v2(Bucket=place.bucket, Prefix=place.key, MaxKeys=1)
-            client.put_object(Bucket=place.bucket, Key=key, Body=b"".join(body), ContentType="text/csv", **encryption)
+            file.writelines(body)
+            file.seek(0)
+            client.put_object(Bucket=place.bucket, Key=key, Body=file, ContentType="text/csv", **encryption)
 
     def _assume(self, role_arn: str, caller: Caller, source_arn: str) -> Session:
         """Return a session of the role, or refuse: the trust policy may have changed since the job was created."""

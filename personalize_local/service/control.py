@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from personalize_local.service import reading
 from personalize_local.service.avro import EXPORTABLE, ID_FIELDS, INTERACTIONS, REQUIRED_FIELDS, Schema
+from personalize_local.service.blocks import rows_of
 from personalize_local.service.errors import ApiError
 from personalize_local.service.events import encode_values, event_values, record_values
 from personalize_local.service.jobs import JobFailed, bucket_of, check_minimum, position, read_import, write_export
@@ -249,12 +250,11 @@ class ControlPlane:
     def _finish_import(self, job: Resource, at: float) -> None:
         def work() -> None:
             dataset, schema = self._dataset_of(job)
-            records = read_import(job, schema, self._objects)
+            blocks = read_import(job, schema, self._objects)
             dataset_type = dataset.values["datasetType"]
             incremental = job.values["importMode"] == INCREMENTAL
             if not incremental:
-                check_minimum(dataset_type, records.rows, self._settings.minimum_interactions)
-            blocks = records.blocks()
+                check_minimum(dataset_type, rows_of(blocks), self._settings.minimum_interactions)
             with self._lock:
                 if not incremental:
                     dataset.rows.replace_bulk(blocks)

@@ -8,26 +8,28 @@ nothing empty unless the schema allows null.
 from __future__ import annotations
 
 import csv
-import io
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from personalize_local.service.rows import BULK, BlockBuilder, encode
+from personalize_local.service.blocks import BlockBuilder
+from personalize_local.service.rows import BULK, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from personalize_local.service.avro import Schema
+    from personalize_local.service.blocks import Block
 
 _ESCAPED = re.compile(r'\\(["\\])')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_CHUNK_BYTES = 1 << 17  # what is read, checked and added at once
 
 
 class ImportRefused(Exception):  # noqa: N818 - the outcome of a job, not an error of the program
     """The data does not match the schema; the text becomes the ``failureReason``."""
 
 
-def read_files(files: Iterable[tuple[str, bytes]], schema: Schema) -> BlockBuilder:
+def read_files(files: Iterable[tuple[str, BinaryIO]], schema: Schema) -> list[Block]:
     """Check every file and return its records.
 
     Raises:
@@ -35,27 +37,33 @@ def read_files(files: Iterable[tuple[str, bytes]], schema: Schema) -> BlockBuild
     """
     records = BlockBuilder(BULK)
     found = False
-    for key, body in files:
-        if key.endswith("/") and not body:
-            continue  # the marker of a folder
-        found = True
-        _read_file(key, body, schema, records)
+    for key, file in files:
+        with file:
+            header = file.readline()
+            if key.endswith("/") and not header:
+                continue  # the marker of a folder
+            found = True
+            _read_file(key, header.removeprefix(_BYTE_ORDER_MARK), file, schema, records)
     if not found:
         raise ImportRefused("Invalid Data location. There is no file at the data location.")
-    return records
+    return records.take()
 
 
-def _read_file(key: str, body: bytes, schema: Schema, records: BlockBuilder) -> None:
-    lines = iter(io.BytesIO(body.removeprefix(_BYTE_ORDER_MARK)))
-    header = _fields(next(lines, b"").rstrip(b"\r\n"), f"{key}, line 1")
+def _read_file(key: str, first: bytes, rest: BinaryIO, schema: Schema, records: BlockBuilder) -> None:
+    header = _fields(first.rstrip(b"\r\n"), f"{key}, line 1")
     positions = _positions(key, header, schema)
     certainly_right = _fast_check(header, schema)
-    for number, raw in enumerate(lines, 2):
-        line = raw.rstrip(b"\r\n")
-        if certainly_right(line):
-            records.add(line)
-        elif line.strip():
-            records.add(_checked(line, f"{key}, line {number}", len(header), positions, schema))
+    number = 2
+    while chunk := rest.readlines(_CHUNK_BYTES):
+        lines = [raw.rstrip(b"\r\n") for raw in chunk]
+        if not all(map(certainly_right, lines)):
+            lines = [
+                line if certainly_right(line) else _checked(line, f"{key}, line {n}", len(header), positions, schema)
+                for n, line in enumerate(lines, number)
+                if line.strip()
+            ]
+        records.add(lines)
+        number += len(chunk)
 
 
 def _positions(key: str, header: list[str], schema: Schema) -> list[int]:
@@ -106,9 +114,8 @@ def _fields(line: bytes, where: str) -> list[str]:
         raise ImportRefused(f"{where}: not a CSV record on a single line ({error}).") from None
 
 
-def write_file(schema: Schema, records: Iterable[list[bytes]]) -> Iterator[bytes]:
-    """Yield the file: a header with the names of the schema, then the records."""
+def write_file(schema: Schema, records: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the file: a header with the names of the schema, then the records, many at a time."""
     yield encode(column.name for column in schema.columns) + b"\n"
-    for lines in records:
-        lines.append(b"")
-        yield b"\n".join(lines)
+    for text in records:
+        yield text + b"\n"

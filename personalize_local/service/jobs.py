@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 
 from personalize_local.service.avro import ID_FIELDS, INTERACTIONS, Schema
 from personalize_local.service.csvfiles import ImportRefused, read_files, write_file
+from personalize_local.service.deduplication import distinct, newest
 from personalize_local.service.errors import AccessRefused, ApiError
-from personalize_local.service.rows import ALL, BlockBuilder, distinct, id_reader, newest
+from personalize_local.service.rows import ALL, id_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from personalize_local.service.blocks import Block
     from personalize_local.service.ports import ObjectStore
     from personalize_local.service.state import Resource
 
@@ -38,7 +40,7 @@ class JobFailed(Exception):  # noqa: N818 - an outcome of a job, not an error of
     """The job ends as ``CREATE FAILED``; the text is its ``failureReason``."""
 
 
-def read_import(job: Resource, schema: Schema, objects: ObjectStore) -> BlockBuilder:
+def read_import(job: Resource, schema: Schema, objects: ObjectStore) -> list[Block]:
     """Read and check what the job imports.
 
     Raises:
@@ -46,7 +48,7 @@ def read_import(job: Resource, schema: Schema, objects: ObjectStore) -> BlockBui
     """
     location = job.values["dataSource"]["dataLocation"]
 
-    def read() -> BlockBuilder:
+    def read() -> list[Block]:
         files = objects.read(role_arn=job.values["roleArn"], location=location, caller=job.caller, source_arn=job.arn)
         return read_files(files, schema)
 

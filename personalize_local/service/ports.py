@@ -27,8 +27,8 @@ class Caller:
 class ObjectStore(Protocol):
     """How the service reads and writes objects on behalf of a role."""
 
-    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterable[tuple[str, bytes]]:
-        """Yield key and body of every object under ``location`` (``s3://bucket/key-or-prefix``).
+    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterable[tuple[str, BinaryIO]]:
+        """Yield key and body, to be read before the next, of every object under ``location`` (``s3://bucket/key-or-prefix``).
 
         Raises:
             AccessRefused: The role or the bucket policy does not allow it.

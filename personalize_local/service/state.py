@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from personalize_local.service.errors import ApiError
-from personalize_local.service.rows import Block, RowLog
+from personalize_local.service.rows import RowLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from personalize_local.service.avro import Schema
+    from personalize_local.service.blocks import Block
     from personalize_local.service.ports import Caller
     from personalize_local.service.settings import Fault
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
@@ -31,12 +31,12 @@ class Bucket:
         self.requests: list[dict[str, Any]] = []
         self.before_write: Callable[[], None] = lambda: None
 
-    def read(self, **request: Any) -> Iterable[tuple[str, bytes]]:
+    def read(self, **request: Any) -> Iterable[tuple[str, BinaryIO]]:
         self._allow(request)
         location = request["location"]
         for name, body in self.objects.items():
             if name.startswith(location):
-                yield name, body
+                yield name, io.BytesIO(body)
 
     def write(self, *, body: Iterable[bytes], **request: Any) -> None:
         self._allow(request)
@@ -83,9 +83,9 @@ class World:
 
     ROLE = ROLE
 
-    def __init__(self, *faults: Fault, **settings: Any) -> None:
+    def __init__(self, *faults: Fault, store: Any = None, **settings: Any) -> None:
         self.now = 1000.0
-        self.bucket = Bucket()
+        self.bucket = store or Bucket()
         settings = {"job_seconds": 10, "resource_seconds": 5, "minimum_interactions": 1, **settings}
         self.service = PersonalizeService(Settings(faults=faults, **settings), self.bucket, lambda: self.now)
         self.caller = CALLER

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from personalize_local.service import rows
+from personalize_local.service import blocks, deduplication, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 IDS = st.sampled_from(["a", "b", "c,", 'd"e', "ü"])
 RECORDS = st.lists(st.tuples(IDS, st.sampled_from(["", "x", "y|z"]), st.sampled_from(["", "1"])), max_size=12)
@@ -90,35 +94,53 @@ def put(world: Any, dataset: str, tracking_id: str | None, record: Record) -> No
 
 
 LINES = st.lists(st.binary(min_size=1, max_size=2).filter(lambda text: b"\n" not in text), max_size=400)
+IN_PARTS = mock.patch.multiple(deduplication, PART_ROWS=50)
 
 
-def blocks_of(chunks: list[list[bytes]]) -> list[rows.Block]:
-    blocks: list[rows.Block] = []
-    for chunk in chunks:
-        builder = rows.BlockBuilder(rows.BULK)
-        for text in chunk:
-            builder.add(text)
-        blocks += builder.blocks()
-    return blocks
+def blocks_of(chunks: list[list[bytes]]) -> list[blocks.Block]:
+    return [block for chunk in chunks for block in built(chunk)]
 
 
+def built(chunk: list[bytes]) -> list[blocks.Block]:
+    builder = blocks.BlockBuilder(rows.BULK)
+    builder.add(chunk)
+    return builder.take()
+
+
+def lines_of(texts: Iterable[bytes]) -> list[bytes]:
+    return [line for text in texts for line in text.split(b"\n")]
+
+
+@IN_PARTS
 @given(st.lists(LINES, max_size=4))
 def test_distinct_keeps_the_first_of_equal_lines(chunks: list[list[bytes]]) -> None:
-    found = [text for lines in rows.distinct(blocks_of(chunks)) for text in lines]
+    found = lines_of(deduplication.distinct(blocks_of(chunks)))
     assert found == list(dict.fromkeys(text for chunk in chunks for text in chunk))
 
 
+@IN_PARTS
 @given(st.lists(LINES, max_size=4))
 def test_newest_keeps_the_last_of_equal_ids(chunks: list[list[bytes]]) -> None:
-    found = [text for lines in rows.newest(blocks_of(chunks), lambda text: text[:1]) for text in lines]
+    found = lines_of(deduplication.newest(blocks_of(chunks), lambda text: text[:1]))
     everything = [text for chunk in chunks for text in chunk]
     expected = [t for n, t in enumerate(everything) if t[:1] not in {later[:1] for later in everything[n + 1 :]}]
     assert found == expected
 
 
+@IN_PARTS
+@given(st.lists(LINES, max_size=4), LINES)
+def test_without_drops_from_each_block_what_has_a_new_id(chunks: list[list[bytes]], new: list[bytes]) -> None:
+    old = blocks_of(chunks)
+    found = list(deduplication.without(old, built(new), lambda text: text[:1]))
+    assert found == [[t for t in block.lines() if t[:1] not in {n[:1] for n in new}] for block in old]
+
+
 def test_large_data_is_kept_in_several_blocks() -> None:
     lines = [b"%07d" % number for number in range(100_000)]
-    blocks = blocks_of([lines])
-    assert len(blocks) > 1
-    assert sum(len(block.data) for block in blocks) < 10 * len(lines)
-    assert [text for found in rows.distinct(blocks) for text in found] == lines
+    builder = blocks.BlockBuilder(rows.BULK)
+    for first in range(0, len(lines), 1000):
+        builder.add(lines[first : first + 1000])
+    kept = builder.take()
+    assert len(kept) > 1
+    assert sum(len(block.data) for block in kept) < 10 * len(lines)
+    assert lines_of(deduplication.distinct(kept)) == lines
