@@ -33,7 +33,9 @@ class Home:
             return known
         stack = scope if isinstance(scope, Stack) else Stack.of(scope)
         if stack is scope:
-            home = cls(stack, str(stack.to_string()), stack.partition, stack.region, stack.account)
+            # One ARN, because asking for its parts would be two calls more.
+            _, partition, _, region, account, _ = str(stack.format_arn(service="personalize", resource="*")).split(":")
+            home = cls(stack, str(stack.to_string()), partition, region, account)
         else:
             home = cls.of(stack)
         home.remember_on(scope)

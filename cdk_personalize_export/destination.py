@@ -114,6 +114,7 @@ class ExportDestination(Construct):
         """The key that was given."""
         self._dependencies: list[IDependable] = []
         self._in_place, self._made_bucket = permissions_in_place, bucket is None
+        self._made = bucket is None and role is None
         self._bucket = bucket or _make_bucket(self, encryption_key, server_access_logs_bucket, expire_days)
         self._bucket_arn = self._bucket.bucket_arn
         self.path = f"s3://{bucket_name or self._bucket.bucket_name}/{self.prefix}"

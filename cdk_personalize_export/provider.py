@@ -2,38 +2,61 @@
 
 It is not a CDK provider framework: the function answers CloudFormation itself, and hands over to itself before its 15
 minutes end. See https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html.
+
+The folder `handler` is its code, uploaded as it is; to keep it small, its comments only say what surprises. The rest:
+
+- A request is read once and checked
+  (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html). Unknown properties are
+  ignored and missing optional ones have defaults, so that events of another release are understood.
+- Create and Update are the same (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html):
+  start the job or join it. A link, which makes a long wait longer, only goes on waiting. Delete only lets a running job
+  finish, that its role and bucket are not pulled from under it.
+- Running it again, from any point, does nothing twice. CloudFormation invokes it asynchronously, so Lambda repeats an
+  invocation that dies after one and two minutes. A retry, a duplicate, a crash, a hand-over and a rollback all land on
+  one job, because its name is derived from what shapes the export, and Personalize takes a name only once.
+- A job is CREATE PENDING, CREATE IN_PROGRESS, ACTIVE or CREATE FAILED. The attempts of an export are looked at in
+  order (id, id-2, ...); `decide` is a pure function of what was seen.
+- Whoever pauses is woken by the request's deadline or by the end of the invocation, whichever comes first. IAM and
+  bucket policies take a while to reach every server, and until then Personalize refuses what it will soon accept: such
+  refusals get a bounded second chance, and are then quoted word for word. The errors it may answer with are listed in
+  https://docs.aws.amazon.com/personalize/latest/dg/API_CreateDatasetExportJob.html and CommonErrors.html beside it.
+- An invocation ends after 15 minutes at most (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html);
+  its clients live as long as its container (https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html).
+- The limit of an answer counts encoded bytes. The ResponseURL it is sent to is a credential: it is never logged.
+- Only `outside.Outside` knows clock, chance, log, HTTP and AWS; tests replace it, and nothing else.
+- Values are named tuples: immutable like frozen dataclasses, and several times faster to import. Patterns for errors
+  are compiled when first needed, as most requests meet none.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import jsii
-from aws_cdk import Duration, IStableAnyProducer, Lazy, Names, RemovalPolicy
+from aws_cdk import IStableAnyProducer, Lazy, Names, RemovalPolicy
 from constructs import Construct
 
-from cdk_personalize_export import _checks, _findings, _permissions
+from cdk_personalize_export import _checks, _findings, _function, _permissions, _unloaded
 from cdk_personalize_export._home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aws_cdk import aws_ec2 as ec2
+    from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_logs as logs
     from aws_cdk import aws_sqs as sqs
     from aws_cdk.aws_iam import CfnManagedPolicy
-    from constructs import IConstruct
+    from constructs import IConstruct, IDependable
+
+    from cdk_personalize_export.destination import ExportDestination
 
 _STACK_CHILD_ID = "PersonalizeExportProvider"
-_HANDLER_FOLDER = Path(__file__).with_name("handler")
-_RUNTIMES = ("PYTHON_3_14", "PYTHON_3_13", "PYTHON_3_12")  # those the handler is tested on, newest first
-_MEMORY_MB = 128
-_TIMEOUT_MINUTES = 15
 _UNIQUE_CHARACTERS = _checks.FUNCTION_NAME_CHARACTERS - _checks.FUNCTION_NAME_PREFIX_CHARACTERS - 1
-_TRACING_MODES = {"ACTIVE": "Active", "PASS_THROUGH": "PassThrough"}
 
 
 class ExportProvider(Construct):
@@ -57,8 +80,7 @@ class ExportProvider(Construct):
             exported what and when beyond the job itself, and a deployment writes a few kilobytes. Not with `log_group`.
         log_removal_policy: What becomes of the log group with the stack. Default: RETAIN, because a first deployment
             that fails is removed by CloudFormation, and its error message points to this log. Not with `log_group`.
-        runtime: The Python runtime. Default: the newest of 3.14, 3.13 and 3.12 that the installed aws-cdk-lib knows.
-            Choose an older one where your Region or your rules lack it.
+        runtime: The Python runtime. Default: Python 3.14. Choose 3.13 or 3.12 where your Region or your rules lack it.
         reserved_concurrent_executions: How many exports may be watched at once. Default: unreserved. Each running
             export occupies one execution; new AWS accounts have 10 in all.
         vpc: The VPC the function runs in. Default: none, which is enough: the function only calls AWS. Pass one where
@@ -110,49 +132,45 @@ class ExportProvider(Construct):
         super().__init__(scope, construct_id)
         self.home = Home.of(scope)
         self._policies: list[tuple[_LazyPolicy, CfnManagedPolicy]] = []
+        self._uses: Counter[tuple[ExportDestination, CfnManagedPolicy]] = Counter()
         self._room = _permissions.POLICIES_PER_ROLE
-        log_group = log_group or _log_group(self, log_retention, log_removal_policy)
-        options = {
-            "function_name": function_name_prefix and _function_name(self, function_name_prefix),
-            "runtime": runtime or _newest_runtime(),
-            "reserved_concurrent_executions": reserved_concurrent_executions,
-            "vpc": vpc,
-            "vpc_subnets": vpc_subnets,
-            "security_groups": security_groups,
-            "environment_encryption": environment_encryption,
-        }
-        self._function, self._role_name = _function(self, log_group, options)
-        self.service_token: str = self._function.function_arn
-        """The ARN custom resources are sent to."""
-        self._base = _permissions.function_statements(self.service_token, log_group.log_group_arn)
-        self._configure(vpc, dead_letter_queue, environment_encryption, tracing)
-
-    def _configure(
-        self,
-        vpc: ec2.IVpc | None,
-        dead_letter_queue: sqs.IQueue | None,
-        environment_encryption: kms.IKey | None,
-        tracing: lambda_.Tracing | None,
-    ) -> None:
-        """Set what Lambda itself needs permissions for; it checks them when the function is created."""
-        statements: list[_permissions.Statement] = []
-        if vpc is not None:
-            statements.append(_permissions.network_statement())
-            self._base.append(_permissions.no_network_for_code_statement(self.service_token))
+        settings = _function.Settings(
+            {
+                name: value
+                for name, value in {
+                    "functionName": function_name_prefix and _function_name(self, function_name_prefix),
+                    "runtime": runtime and runtime.name,
+                    "reservedConcurrentExecutions": reserved_concurrent_executions,
+                }.items()
+                if value is not None
+            }
+        )
         if environment_encryption is not None:
-            statements.append(_permissions.allow("kms:Decrypt", environment_encryption.key_arn))
-        # Set on the resource: the Function would write what it needs into an inline policy.
+            settings.encrypt(environment_encryption)
         if dead_letter_queue is not None:
-            key = dead_letter_queue.encryption_master_key
-            statements += _permissions.queue_statements(
-                dead_letter_queue.queue_arn, None if key is None else key.key_arn
-            )
-            _set(self._function, "dead_letter_config", {"targetArn": dead_letter_queue.queue_arn})
-        if tracing is not None and tracing.name != "DISABLED":
-            statements.append(_permissions.tracing_statement())
-            _set(self._function, "tracing_config", {"mode": _TRACING_MODES[tracing.name]})
-        if statements:
-            self._add_lambda_policy(statements)
+            settings.send_failures_to(dead_letter_queue)
+        if tracing is not None:
+            settings.trace(tracing)
+        self._security_groups = list(security_groups or [])
+        subnets = None if vpc is None else _function.select_subnets(vpc, vpc_subnets)
+        if vpc is not None and subnets is not None:
+            self._security_groups = self._security_groups or [_function.make_security_group(self, vpc)]
+            settings.run_in(subnets, self._security_groups)
+        logs_to = log_group or _make_log_group(self, log_retention, log_removal_policy)
+        role = _make_role(self)
+        self._role_name: str = role.ref
+        self._role_arn: str = role.attr_arn
+        function = _function.make_function(
+            self, self.home.stack, self._role_arn, _unloaded.get(logs_to, "logGroupName"), settings.properties
+        )
+        self.service_token: str = _unloaded.get(function, "attrArn")
+        """The ARN custom resources are sent to."""
+        self._base = _permissions.function_statements(self.service_token, _unloaded.get(logs_to, "logGroupArn"))
+        if subnets is not None:
+            self._base.append(_permissions.no_network_for_code_statement(self.service_token))
+            self._create_function_after(subnets.internet_connectivity_established)
+        if settings.statements:
+            self._add_lambda_policy(settings.statements)
 
     def _add_lambda_policy(self, statements: list[_permissions.Statement]) -> None:
         from aws_cdk.aws_iam import CfnManagedPolicy  # noqa: PLC0415 - not at import: it costs start-up time
@@ -165,14 +183,29 @@ class ExportProvider(Construct):
             roles=[self._role_name],
         )
         self._room -= 1
-        self._function.node.add_dependency(policy)
+        self._create_function_after(policy)  # because Lambda checks then that it has them
         if any(statement["Resource"] == "*" for statement in statements):
             _findings.acknowledge(policy, self.home.stack, "*", _findings.NO_RESOURCE)
 
-    @property
-    def function(self) -> lambda_.Function:
-        """The function, for metrics, alarms and the like."""
-        return self._function
+    def _create_function_after(self, other: IDependable) -> None:
+        self.node.find_child(_function.FUNCTION_ID).node.add_dependency(other)
+
+    @cached_property
+    def function(self) -> lambda_.IFunction:
+        """The function, for metrics, alarms, grants and connections.
+
+        Its resource, for escape hatches, is `provider.node.find_child("Function")`, a `CfnFunction`.
+        """
+        from aws_cdk import aws_iam, aws_lambda  # noqa: PLC0415 - not at import: it costs start-up time
+
+        return aws_lambda.Function.from_function_attributes(
+            self,
+            "FunctionReference",
+            function_arn=self.service_token,
+            role=aws_iam.Role.from_role_arn(self, "RoleReference", self._role_arn),
+            same_environment=True,
+            security_group=next(iter(self._security_groups), None),
+        )
 
     @classmethod
     def for_stack(cls, scope: IConstruct) -> ExportProvider:
@@ -188,20 +221,36 @@ class ExportProvider(Construct):
             setattr(stack, _STACK_CHILD_ID, known)
         return known
 
-    def _allow(self, needs: _permissions.Needs) -> CfnManagedPolicy:
-        """Let the function do what an export needs; return the policy that export has to wait for."""
+    def _allow(
+        self, needs: _permissions.Needs, destination: ExportDestination
+    ) -> tuple[CfnManagedPolicy, list[IDependable]]:
+        """Let the function do what an export needs; return the policy that has to be there first, and what else."""
+        policy = self._policy(needs)
+        self._uses[destination, policy] += 1
+        uses = self._uses[destination, policy]
+        # What the user owns is waited for by each export: its policies may speak of another export, a cycle otherwise.
+        if uses == 1 or not destination._made or destination.home.stack is not self.home.stack:  # noqa: SLF001
+            return policy, destination._dependencies  # noqa: SLF001
+        if uses == 2:  # noqa: PLR2004 - shared, as it turns out: the policy waits for it from now on, once for all exports
+            policy.node.add_dependency(*destination._dependencies)  # noqa: SLF001
+        return policy, []
+
+    def _policy(self, needs: _permissions.Needs) -> CfnManagedPolicy:
+        """Return the policy that allows what an export needs, grown or made for it."""
         for lazy, resource in self._policies:
             if lazy.policy.covers(needs):
                 return resource
         if self._policies:
             lazy, resource = self._policies[-1]
-            grown = lazy.policy.with_(needs)
-            if grown.characters() <= _permissions.POLICY_CHARACTERS:
+            at_most = lazy.at_most + needs.characters()
+            if at_most > _permissions.POLICY_CHARACTERS:  # written down only now, and not for every export
+                at_most = lazy.policy.with_(needs).characters()
+            if at_most <= _permissions.POLICY_CHARACTERS:
                 if needs.job_arn not in lazy.policy.jobs:
                     self._acknowledge_jobs(resource, needs)
-                lazy.policy = grown
-                if lazy.read:  # and kept: somebody has resolved or synthesised before the last export was added
-                    lazy.read = False
+                lazy.policy, lazy.at_most = lazy.policy.with_(needs), at_most
+                if lazy.settled:
+                    lazy.settled = False
                     resource.policy_document = Lazy.any(lazy)
                 return resource
         return self._add_policy(needs)
@@ -224,7 +273,7 @@ class ExportProvider(Construct):
             self,
             "Policy" if number == 1 else f"Policy{number}",
             description="What the dataset exports of this stack call",
-            policy_document=Lazy.any(lazy),
+            policy_document=lazy.policy.document(),  # lazy from the second export on: three jsii calls less for one
             roles=[self._role_name],
         )
         self._policies.append((lazy, resource))
@@ -241,64 +290,37 @@ class _LazyPolicy:
 
     def __init__(self, policy: _permissions.FunctionPolicy) -> None:
         self.policy = policy
-        self.read = False
+        self.at_most = policy.characters()
+        """How long it is at most."""
+        self.settled = True
+        """Whether the resource holds what has been read, at synthesis or by whoever resolves it, or was given."""
 
     def produce(self) -> Any:  # noqa: ANN401 - the signature of the CDK
-        self.read = True
+        self.settled = True
         return self.policy.document()
 
 
-def _log_group(
+def _make_log_group(
     scope: Construct, retention: logs.RetentionDays | None, removal_policy: RemovalPolicy | None
-) -> logs.LogGroup:
-    from aws_cdk import aws_logs  # noqa: PLC0415 - not at import: it costs start-up time
-
-    return aws_logs.LogGroup(
-        scope,
-        "Logs",
-        retention=retention or aws_logs.RetentionDays.ONE_YEAR,
-        removal_policy=removal_policy or RemovalPolicy.RETAIN,
-    )
+) -> _unloaded.Unloaded:
+    options = {
+        "retention": retention or _unloaded.member("aws_logs.RetentionDays", "ONE_YEAR"),
+        "removalPolicy": removal_policy or RemovalPolicy.RETAIN,
+    }
+    return _unloaded.make("aws_logs.LogGroup", scope, "Logs", options)
 
 
-def _function(scope: Construct, log_group: logs.ILogGroup, options: dict[str, Any]) -> tuple[lambda_.Function, str]:
-    from aws_cdk import aws_iam, aws_lambda  # noqa: PLC0415 - not at import: it costs start-up time
+def _make_role(scope: Construct) -> iam.CfnRole:
+    from aws_cdk.aws_iam import CfnRole  # noqa: PLC0415 - not at import: it costs start-up time
 
-    role = aws_iam.Role(
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
+    return CfnRole(
         scope,
         "Role",
-        assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"),
-        description="Starts Amazon Personalize dataset exports and waits for them",
+        assume_role_policy_document=_permissions.document([statement]),
+        description=_function.DESCRIPTION,
     )
-    function = aws_lambda.Function(
-        scope,
-        "Function",
-        description="Starts Amazon Personalize dataset exports and waits for them",
-        code=aws_lambda.Code.from_asset(str(_HANDLER_FOLDER), exclude=["__pycache__", "*.pyc"]),
-        handler="index.handler",
-        architecture=aws_lambda.Architecture.ARM_64,
-        memory_size=_MEMORY_MB,
-        timeout=Duration.minutes(_TIMEOUT_MINUTES),
-        log_group=log_group,
-        role=role,
-        **{name: value for name, value in options.items() if value is not None},
-    )
-    return function, role.role_name
 
 
 def _function_name(scope: Construct, prefix: str) -> str:
     return f"{prefix}-{Names.unique_resource_name(scope, max_length=_UNIQUE_CHARACTERS)}"
-
-
-def _set(function: lambda_.Function, name: str, value: dict[str, str]) -> None:
-    setattr(function.node.default_child, name, value)
-
-
-def _newest_runtime() -> lambda_.Runtime:
-    from aws_cdk.aws_lambda import Runtime  # noqa: PLC0415 - not at import: it costs start-up time
-
-    for name in _RUNTIMES:
-        runtime = getattr(Runtime, name, None)
-        if isinstance(runtime, Runtime):
-            return runtime
-    raise ValueError(f"aws-cdk-lib is too old: it knows none of {', '.join(_RUNTIMES)}. Upgrade it.")

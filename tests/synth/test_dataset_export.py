@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import jsii
 import pytest
 from aws_cdk import App, CfnOutput, CfnParameter, Duration, Stack, Token, aws_iam
-from aws_cdk.aws_lambda import Runtime
 from aws_cdk.aws_personalize import CfnDataset
 from constructs import Construct
 
@@ -32,7 +31,6 @@ def test_export_without_options_makes_these_nine_resources_and_no_other(stack: S
     for resource in resources.values():
         if resource["Type"] == "AWS::Lambda::Function":
             resource["Properties"]["Code"] = "the handler"
-            assert resource["Properties"].pop("Runtime") in ("python3.14", "python3.13", "python3.12")
     if os.environ.get("UPDATE_SNAPSHOTS"):
         SNAPSHOT.write_text(json.dumps(resources, indent=2) + "\n")
     assert len(resources) == 9
@@ -129,7 +127,8 @@ def test_waiting_time_is_split_over_links_cloudformation_can_wait_for(
     DatasetExport(stack, "Interactions", dataset=DATASET, max_wait=max_wait)
     result = synth(stack)
     resources = [result.export, *result.links]
-    assert [(int(r["MaxWaitSeconds"]), int(r["ServiceTimeout"])) for r in resources] == waits
+    # The hour is not written down: CloudFormation and the function take it anyway.
+    assert [(int(r.get("MaxWaitSeconds", 3360)), int(r.get("ServiceTimeout", 3600))) for r in resources] == waits
     assert ["MoreLinks" in r for r in resources] == [True] * (len(waits) - 1) + [False]
     assert {r["MoreLinks"] for r in resources[:-1]} <= {"true"}
 
@@ -308,7 +307,6 @@ def test_attributes_are_tokens_made_once(stack: Stack) -> None:
     assert export.job_arn is export.job_arn
 
 
-def test_runtime_is_the_newest_tested_one_that_the_cdk_knows(stack: Stack, synth: Synthesise) -> None:
+def test_runtime_is_the_newest_tested_one_whatever_the_cdk_knows(stack: Stack, synth: Synthesise) -> None:
     DatasetExport(stack, "Interactions", dataset=DATASET)
-    known = [n for n in ("PYTHON_3_14", "PYTHON_3_13", "PYTHON_3_12") if hasattr(Runtime, n)]
-    assert synth(stack).the("AWS::Lambda::Function")["Runtime"] == getattr(Runtime, known[0]).name
+    assert synth(stack).the("AWS::Lambda::Function")["Runtime"] == "python3.14"

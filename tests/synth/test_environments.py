@@ -31,7 +31,8 @@ def test_synthesizer_makes_no_difference_to_the_resources(synth: Synthesise) -> 
         stack = Stack(App(), "Prod", synthesizer=synthesizer)
         DatasetExport(stack, "Interactions", dataset=DATASET)
         resources = synth(stack).resources
-        code = resources["PersonalizeExportProviderFunction7E878132"]["Properties"].pop("Code")
+        (function,) = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::Function"]
+        code = function.pop("Code")
         assert set(code) == {"S3Bucket", "S3Key"}
         found.append(resources)
     assert found[0] == found[1] == found[2]

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
+import jsii
 import pytest
 from aws_cdk import (
     App,
+    Aspects,
     CfnParameter,
     Environment,
+    IAspect,
     PermissionsBoundary,
     RemovalPolicy,
     Stack,
+    Tags,
     aws_ec2,
     aws_iam,
     aws_kms,
@@ -21,13 +27,17 @@ from aws_cdk import (
     aws_personalize,
     aws_sqs,
 )
-from aws_cdk.aws_lambda import Runtime, Tracing
+from aws_cdk.aws_lambda import CfnFunction, Runtime, Tracing
 from constructs import Construct
 
 from cdk_personalize_export import DatasetExport, ExportDestination, ExportProvider
 from cdk_personalize_export._permissions import Needs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from constructs import IConstruct
+
     from tests.synth.conftest import Synthesise
 
 DATASET = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTIONS"
@@ -111,7 +121,7 @@ def test_permissions_are_split_over_policies_that_fit(stack: Stack, synth: Synth
     for policy in policies.values():
         at_most = len(re.sub(r"\s", "", json.dumps(policy["Properties"]["PolicyDocument"])))
         assert at_most <= 6144 + 800  # with functions in place of what they become, which is shorter
-        assert policy["Properties"]["Roles"] == [{"Ref": "PersonalizeExportProviderRole99E3EC16"}]
+        assert policy["Properties"]["Roles"] == [{"Ref": "PersonalizeExportProviderRole73A8D3A1"}]
 
 
 def test_every_export_waits_for_the_policy_that_permits_it(stack: Stack, synth: Synthesise) -> None:
@@ -128,8 +138,9 @@ def test_every_export_waits_for_the_policy_that_permits_it(stack: Stack, synth: 
 
 def allow_many(provider: ExportProvider, count: int) -> None:
     """What exports of as many datasets ask for, with ARNs as long as those of datasets get."""
+    destination = ExportDestination(provider, "Destination")
     for number in range(count):
-        provider._allow(Needs(f"{number:0139}", "arn:job", "arn:role", tags=False))
+        provider._allow(Needs(f"{number:0139}", "arn:job", "arn:role", tags=False), destination)
 
 
 @pytest.mark.parametrize(("options", "room"), [({}, 10), ({"tracing": Tracing.ACTIVE}, 9)])
@@ -144,6 +155,66 @@ def test_more_permissions_than_a_role_can_hold_are_refused_at_synthesis(
         "characters, and its role has no room for more. Give the further exports a function of their own with "
         'provider=ExportProvider(self, "Another").'
     )
+
+
+def test_function_can_be_watched_granted_and_given_permissions(stack: Stack, synth: Synthesise) -> None:
+    provider = ExportProvider(stack, "Provider")
+    metric = provider.function.metric_errors()
+    metric.create_alarm(stack, "Errors", threshold=1, evaluation_periods=1)
+    provider.function.grant_invoke(aws_iam.Role(stack, "Caller", assumed_by=aws_iam.AccountRootPrincipal()))
+    aws_sqs.Queue(stack, "Queue").grant_send_messages(provider.function)
+    result = synth(stack)
+    assert result.the("AWS::CloudWatch::Alarm")["MetricName"] == "Errors"
+    assert "${ProviderFunction.Arn}" in json.dumps(result.statements("CallerDefaultPolicy"))
+    (policy,) = [p for p in result.of_type("AWS::IAM::Policy") if "sqs:SendMessage" in json.dumps(p)]
+    assert "ProviderRole" in json.dumps(policy["Roles"])
+    assert provider.function is provider.function
+
+
+@jsii.implements(IAspect)
+class Seen:
+    """An aspect that keeps what it meets."""
+
+    def __init__(self) -> None:
+        self.nodes: list[IConstruct] = []
+
+    def visit(self, node: IConstruct) -> None:
+        self.nodes.append(node)
+
+
+def test_tags_aspects_and_escape_hatches_meet_the_real_resources(stack: Stack, synth: Synthesise) -> None:
+    DatasetExport(stack, "Interactions", dataset=DATASET)
+    provider = ExportProvider.for_stack(stack)
+    Tags.of(stack).add("team", "data")
+    seen = Seen()
+    Aspects.of(stack).add(seen)
+    function = provider.node.find_child("Function")
+    assert isinstance(function, CfnFunction)
+    function.memory_size = 256
+    result = synth(stack)
+    assert [type(n) for n in seen.nodes if isinstance(n, CfnFunction | aws_logs.LogGroup)] == [
+        aws_logs.LogGroup,
+        CfnFunction,
+    ]
+    assert result.the("AWS::Lambda::Function")["MemorySize"] == 256
+    for kind in ("AWS::Lambda::Function", "AWS::IAM::Role", "AWS::Logs::LogGroup"):
+        for properties in result.of_type(kind):
+            assert properties["Tags"] == [{"Key": "team", "Value": "data"}]
+
+
+def test_synthesis_does_not_import_what_nobody_looks_at(tmp_path: Path) -> None:
+    """In a process of its own, because the tests do look."""
+    script = (
+        "import sys, aws_cdk\n"
+        "known = set(sys.modules)\n"  # all of them, with an older aws-cdk-lib
+        "from cdk_personalize_export import DatasetExport\n"
+        f"app = aws_cdk.App(outdir={str(tmp_path)!r})\n"
+        f"DatasetExport(aws_cdk.Stack(app, 'Prod'), 'Interactions', dataset={DATASET!r})\n"
+        "app.synth()\n"
+        "print(*{f'aws_cdk.aws_{name}' for name in ('lambda', 'ec2', 'logs')} & (set(sys.modules) - known))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
 NETWORK = [
@@ -186,6 +257,33 @@ def test_function_runs_in_the_vpc_where_only_lambda_may_touch_the_network(stack:
 
 def vpc_private() -> aws_ec2.SubnetSelection:
     return aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_WITH_EGRESS)
+
+
+def test_function_in_a_vpc_without_a_security_group_gets_one_that_lets_everything_out(
+    stack: Stack, synth: Synthesise
+) -> None:
+    vpc = aws_ec2.Vpc(stack, "Vpc", max_azs=1)
+    provider = ExportProvider(stack, "Provider", vpc=vpc)
+    provider.function.connections.allow_to_any_ipv4(aws_ec2.Port.tcp(443))
+    result = synth(stack)
+    assert result.the("AWS::EC2::SecurityGroup")["SecurityGroupEgress"][0]["CidrIp"] == "0.0.0.0/0"
+    assert result.the("AWS::Lambda::Function")["VpcConfig"] == {
+        "SecurityGroupIds": ["${ProviderSecurityGroup.GroupId}"],
+        "SubnetIds": ["${VpcPrivateSubnet1Subnet}"],
+    }
+    assert "VpcPrivateSubnet1DefaultRoute" in result.depends_on("AWS::Lambda::Function")
+
+
+def test_public_subnets_are_refused_because_a_function_has_no_way_out_of_them(stack: Stack) -> None:
+    vpc = aws_ec2.Vpc(stack, "Vpc", max_azs=1)
+    public = aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PUBLIC)
+    with pytest.raises(ValueError, match="public subnets") as refused:
+        ExportProvider(stack, "Provider", vpc=vpc, vpc_subnets=public)
+    assert str(refused.value) == (
+        "vpc_subnets selects public subnets, from which a Lambda function cannot reach the internet, whatever its "
+        "security groups say: select private ones, "
+        "vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)."
+    )
 
 
 def test_subnets_or_security_groups_without_a_vpc_are_refused(stack: Stack) -> None:
@@ -317,17 +415,3 @@ def test_export_added_after_a_synthesis_is_permitted_too(stack: Stack, synth: Sy
     later = DATASET.replace("movies", "books")
     DatasetExport(stack, "Later", dataset=later, destination=export.destination)
     assert synth(stack).allowed("personalize:CreateDatasetExportJob")[:2] == [DATASET, later]
-
-
-def test_older_runtime_is_taken_where_the_cdk_knows_no_newer_one(
-    stack: Stack, synth: Synthesise, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cdk_personalize_export.provider._RUNTIMES", ("PYTHON_9_9", "PYTHON_3_12"))
-    DatasetExport(stack, "Interactions", dataset=DATASET)
-    assert synth(stack).the("AWS::Lambda::Function")["Runtime"] == "python3.12"
-
-
-def test_cdk_that_knows_no_runtime_of_the_function_is_refused(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cdk_personalize_export.provider._RUNTIMES", ("PYTHON_9_9",))
-    with pytest.raises(ValueError, match=r"aws-cdk-lib is too old: it knows none of PYTHON_9_9\. Upgrade it\."):
-        DatasetExport(stack, "Interactions", dataset=DATASET)

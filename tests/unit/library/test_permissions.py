@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cdk_personalize_export._permissions import FunctionPolicy, Needs, allow, document, readable
 
 NEEDS = Needs(dataset_arn="arn:dataset", job_arn="arn:job-*", role_arn="arn:role", tags=False)
@@ -47,6 +50,18 @@ def test_size_counts_tokens_as_the_longest_they_may_become() -> None:
         Needs("${Token[Dataset.DatasetArn.12]}", "arn:${Token[AWS.Region.3]}", "arn:role", tags=False)
     )
     assert unknown.characters() == known.characters()
+
+
+words = st.sampled_from(["arn:a", "arn:bb", "arn:${Token[AWS.Region.3]}", "${Token[Dataset.DatasetArn.12]}"])
+needs = st.builds(Needs, dataset_arn=words, job_arn=words, role_arn=words, tags=st.booleans())
+
+
+@given(st.lists(needs, min_size=1), needs)
+def test_size_grows_by_no_more_than_is_said(before: list[Needs], new: Needs) -> None:
+    policy = FunctionPolicy()
+    for one in before:
+        policy = policy.with_(one)
+    assert policy.with_(new).characters() <= policy.characters() + new.characters()
 
 
 def test_document_is_of_the_current_policy_version() -> None:
