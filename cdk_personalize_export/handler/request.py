@@ -1,8 +1,6 @@
 """The request: what CloudFormation sent, read once and checked.
 
-Fields: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html. Every property arrives as
-a string. Unknown ones are ignored and missing optional ones have defaults, so events of another release are understood.
-The ResponseURL is a credential and shows in no representation.
+Every property arrives as a string. Events of another release are understood: what is unknown is ignored.
 """
 
 import calendar
@@ -15,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import identity
 
-LONGEST_WAIT_SECONDS = 3600 - 240  # CloudFormation's hour, less Lambda's retries after 1 and 2 minutes and the answer
+LONGEST_WAIT_SECONDS = 3600 - 240  # CloudFormation's hour, less Lambda's retries and the answer
 LONGEST_OUTPUT_PATH = 256
 SHORTEST_SECRET = 16
 
@@ -48,11 +46,11 @@ _RULES = {  # property: (default, pattern, what is allowed, how to fix it)
 
 
 class MalformedError(ValueError):
-    """A property that can not work: what was given, what is allowed, how to fix it."""
+    """What was given, what is allowed, how to fix it."""
 
 
 class Request(NamedTuple):
-    """The part of an event that every request has."""
+    """What every request has."""
 
     kind: str
     is_link: bool
@@ -65,12 +63,12 @@ class Request(NamedTuple):
     requested_at: float
     deadline: float
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> str:  # without the ResponseURL, which is a credential
         return f"Request({self.kind} {self.logical_id} {self.request_id})"
 
     @property
     def known_id(self) -> str:
-        """The id CloudFormation has, or one that no job has: an answer needs one."""
+        """The id CloudFormation has, or one that no job has."""
         return self.physical_id or f"{self.logical_id}-never-started"
 
 
@@ -88,12 +86,12 @@ class Export(NamedTuple):
     more_links: bool
 
     def output_path(self, job_name: str) -> str:
-        """Gives every job a prefix of its own, as AWS promises no object names."""
+        """Every job has a prefix of its own, as AWS promises no object names."""
         return f"{self.destination}{job_name}/"
 
 
 def read_request(event: object, now: float) -> Request:
-    """Reads what every request has; never fails, as a malformed request is answered too."""
+    """Never fails: a malformed request is answered too."""
     fields = _mapping(event)
     properties, luggage = _mapping(fields.get("ResourceProperties")), _mapping(fields.get("HandOver"))
     url = _text(fields, "ResponseURL")
@@ -117,7 +115,6 @@ def read_request(event: object, now: float) -> Request:
 
 
 def read_export(request: Request) -> Export:
-    """Reads and checks the properties of an export."""
     prefix, dataset_arn, mode, role_arn, destination, _, wait, more_links, key_arn, generation = (
         checked(request, name) for name in _RULES if name != "JobArn"
     )
@@ -142,7 +139,6 @@ def read_export(request: Request) -> Export:
 
 
 def checked(request: Request, name: str) -> str:
-    """Reads one property, or says what is wrong with it."""
     default, pattern, allowed, fix = _RULES[name]
     given = _text(request.properties, name) or default
     if not re.fullmatch(pattern, given):
@@ -151,7 +147,7 @@ def checked(request: Request, name: str) -> str:
 
 
 def may_answer(url: str) -> bool:
-    """Tells whether a ResponseURL may be used: https, or http to this very machine for tests."""
+    """Allows https, and for tests http to this very machine."""
     try:
         parts = urlsplit(url)
         usable = parts.port != 0 and url.isascii() and url.isprintable() and " " not in url
@@ -163,7 +159,7 @@ def may_answer(url: str) -> bool:
 
 
 def secrets_in(url: str) -> list[str]:
-    """Lists the texts that would give the ResponseURL away, longest first."""
+    """Lists what would give the ResponseURL away, longest first."""
     query = _query(url)
     values = [pair.partition("=")[2] for pair in query.split("&")]
     found = {url, query, *values, *map(unquote, values)}
@@ -177,7 +173,7 @@ def _window(properties: Mapping[str, Any]) -> int:
 
 
 def _signing_time(url: str) -> float | None:
-    """Reads X-Amz-Date from CloudFormation's signature: the one time that every delivery of a request shares."""
+    """Reads X-Amz-Date, the one time that every delivery of a request shares."""
     dates = parse_qs(_query(url)).get("X-Amz-Date", [""])
     try:
         return float(calendar.timegm(time.strptime(dates[0], "%Y%m%dT%H%M%SZ")))

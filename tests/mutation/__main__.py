@@ -107,7 +107,7 @@ class Hunt:
     def _run_all(self, items: Sequence[pytest.Item]) -> list[Reach]:
         """Runs every test as it is."""
         recorder = coverage.Coverage(data_file=None, source=[str(HANDLER)], config_file=False)
-        data, seconds = recorder.get_data(), []
+        seconds = []
         for number, item in enumerate(items):
             recorder.start()
             recorder.switch_context(str(number))
@@ -118,6 +118,7 @@ class Hunt:
             if self._failed:
                 self.problem = f"{item.nodeid} fails without any mutant"
                 return []
+        data = recorder.get_data()  # after the last test, or what it reached would be missing
         lines: dict[int, set[Line]] = {number: set() for number in range(len(items))}
         for file in data.measured_files():
             for line, contexts in data.contexts_by_lineno(file).items():

@@ -4,12 +4,22 @@ import json
 from http.client import HTTPException
 from typing import Any
 
+import index
 import pytest
-from answer import CLOUDFORMATION_LIMIT_BYTES, FAILED, SUCCESS, Answer, NotDeliveredError, Post, encode
 from hypothesis import given
 from hypothesis import strategies as st
+from index import (
+    CLOUDFORMATION_LIMIT_BYTES,
+    FAILED,
+    SUCCESS,
+    Answer,
+    Desk,
+    NotDeliveredError,
+    encode,
+)
 from outside import Journal
 from request import read_request, secrets_in
+from waiting import Patience
 
 from tests.unit.handler import world
 from tests.unit.handler.world import SIGNATURE, FakeOutside, event
@@ -27,14 +37,12 @@ def reason_of(body: bytes) -> str:
     return str(json.loads(body)["Reason"])
 
 
-def post(outside: FakeOutside, seconds: float = 900) -> Post:
+def deliver(outside: FakeOutside, url: str, *, seconds: float = 900, answer: Answer | None = None) -> None:
     context = world.Context(outside, seconds)
     journal = Journal(outside, "r", "l", secrets_in(URL))
-    return Post(outside, journal, lambda: context.get_remaining_time_in_millis() / 1000, LOG)
-
-
-def deliver(outside: FakeOutside, url: str, *, seconds: float = 900, answer: Answer | None = None) -> None:
-    post(outside, seconds).deliver(REQUEST._replace(response_url=url), answer or Answer(SUCCESS, "id", data={}))
+    patience = Patience(outside, journal, lambda: context.get_remaining_time_in_millis() / 1000, 0)
+    desk = Desk(REQUEST._replace(response_url=url), {}, context, outside, journal, patience)
+    index.deliver(answer or Answer(SUCCESS, "id", data={}), desk)
 
 
 @given(LONG_TEXT)

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from answer import NotDeliveredError
-from index import handle
+from index import NotDeliveredError, handle
 
 from tests.unit.handler.world import Context, Crash, FakeOutside, Post, event
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.unit.handler.test_events import ARN, CREATE, DESCRIBE, ID, OURS, RUNS_ON
+from tests.unit.handler.test_index import ARN, CREATE, DESCRIBE, ID, OURS, RUNS_ON
 from tests.unit.handler.world import FakeOutside, Post, Refusal, event, run
 
 Line = tuple[str, str, dict[str, Any], float]
@@ -37,9 +37,9 @@ def test_a_create_that_waits_an_error_out(outside: FakeOutside, post: Post) -> N
         RECEIVED,
         ("WARNING", "Waiting an error out", {"error": error}, 0),
         started(1.5),
-        seen("CREATE IN_PROGRESS", 3.8),
-        seen("ACTIVE", 135.5),
-        answered("SUCCESS", 135.5),
+        seen("CREATE IN_PROGRESS", 3.5),
+        seen("ACTIVE", 137.8),
+        answered("SUCCESS", 137.8),
     ]
 
 
@@ -49,10 +49,10 @@ def test_a_job_that_fails(outside: FakeOutside, post: Post) -> None:
     assert story(outside) == [
         RECEIVED,
         started(0),
-        seen("CREATE IN_PROGRESS", 2.3),
-        seen("CREATE FAILED", 134),
-        ("ERROR", "no", {"jobArn": ARN}, 134),
-        answered("FAILED", 134),
+        seen("CREATE IN_PROGRESS", 2.0),
+        seen("CREATE FAILED", 136.3),
+        ("ERROR", "no", {"jobArn": ARN}, 136.3),
+        answered("FAILED", 136.3),
     ]
 
 
@@ -63,7 +63,7 @@ def test_a_hand_over_and_a_deadline(outside: FakeOutside, post: Post) -> None:
     assert story(outside) == [
         RECEIVED,
         started(0),
-        seen("CREATE IN_PROGRESS", 2.3),
+        seen("CREATE IN_PROGRESS", 2.0),
         ("INFO", "Handed over to the next invocation", {}, 840),
         RECEIVED,
         seen("CREATE IN_PROGRESS", 0),

@@ -183,7 +183,7 @@ def test_a_job_that_never_becomes_visible_is_reported(outside: FakeOutside, post
     outside.personalize.invisible_seconds = 1e6
     run(outside, event("create", post.url))
     assert post.answer["Reason"] == f"Personalize has not known the job {ARN} for 60 s ({LOG})"
-    assert outside.sleeps == [pytest.approx(2.35), *[2] * 30]
+    assert outside.sleeps == [pytest.approx(2.05), *[2] * 30]
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_a_delete_waits_for_a_running_job_that_needs_its_role_and_bucket(outside
     outside.personalize.refusals[DESCRIBE] = [throttled, None, throttled, None, None, throttled]
     run(outside, event("delete", post.url))
     assert outside.time >= START + 1 + 100
-    assert outside.sleeps[:4] == [1.5, 3, pytest.approx(4.7), 1.5]
+    assert outside.sleeps[:4] == [1.5, 3, pytest.approx(2.05), 1.5]
     assert post.answer["Status"] == "SUCCESS"
 
 
@@ -513,7 +513,7 @@ def test_a_delete_polls_a_job_by_its_age(outside: FakeOutside, post: Post) -> No
     outside.personalize.add(ID, **OURS, created=START - 3000)
     outside.personalize.jobs[ID]["seconds"] = 3020
     run(outside, event("delete", post.url))
-    assert outside.sleeps == [pytest.approx(35.25)]
+    assert outside.sleeps == [pytest.approx(36.9)]
 
 
 def test_a_delete_waits_for_a_job_that_does_not_tell_its_age(
@@ -529,7 +529,7 @@ def test_a_delete_waits_for_a_job_that_does_not_tell_its_age(
     monkeypatch.setattr(outside.personalize, "call", call)
     outside.personalize.add(ID, **OURS, created=START - 90)
     run(outside, event("delete", post.url))
-    assert outside.sleeps == [pytest.approx(2.35)] * 4
+    assert outside.sleeps == [pytest.approx(2.05)] * 5
     assert post.answer["Status"] == "SUCCESS"
 
 
@@ -629,10 +629,14 @@ def test_an_unknown_request_type_is_refused(outside: FakeOutside, post: Post) ->
 
 
 def test_an_unexpected_exception_is_answered_with_its_type_and_place(outside: FakeOutside, post: Post) -> None:
-    outside.personalize.refusals[DESCRIBE] = [RuntimeError(f"surprise at {post.url}")]
+    def surprise(effect: str) -> None:
+        if effect == "before call":
+            raise RuntimeError(f"surprise at {post.url}")
+
+    outside.effect = surprise
     run(outside, event("create", post.url))
     assert post.answer["Status"] == "FAILED"
-    reason = r"The export handler failed: surprise at \[hidden\] \(RuntimeError\) in world.py line \d+ \(log: .*\)"
+    reason = r"The export handler failed: surprise at \[hidden\] \(RuntimeError\) in test_index.py line \d+ \(log: .*\)"
     assert re.fullmatch(reason, post.answer["Reason"])
     assert post.answer["PhysicalResourceId"] == "InteractionsExport-never-started"
     assert len(outside.errors()) == 1
