@@ -12,10 +12,10 @@ from outside import Journal, Outside
 
 EARLY_POLLS = (
     (6.0, 2.0),
-    (15.0, 3.0),
+    (21.0, 3.0),
     (60.0, 4.6),
 )  # up to which age of the job, the pause: its end is seen within 5 s
-POLL_SECONDS = 36.0
+POLL_SECONDS = 37.0
 JITTER = 0.05  # only ever longer: that bounds the number of polls
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 2.0, 30.0
 PROPAGATION_SECONDS = 120.0  # until IAM and bucket policies have reached every server

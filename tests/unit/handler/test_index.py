@@ -513,7 +513,7 @@ def test_a_delete_polls_a_job_by_its_age(outside: FakeOutside, post: Post) -> No
     outside.personalize.add(ID, **OURS, created=START - 3000)
     outside.personalize.jobs[ID]["seconds"] = 3020
     run(outside, event("delete", post.url))
-    assert outside.sleeps == [pytest.approx(36.9)]
+    assert outside.sleeps == [pytest.approx(37.925)]
 
 
 def test_a_delete_waits_for_a_job_that_does_not_tell_its_age(

@@ -38,8 +38,8 @@ def test_a_create_that_waits_an_error_out(outside: FakeOutside, post: Post) -> N
         ("WARNING", "Waiting an error out", {"error": error}, 0),
         started(1.5),
         seen("CREATE IN_PROGRESS", 3.5),
-        seen("ACTIVE", 137.8),
-        answered("SUCCESS", 137.8),
+        seen("ACTIVE", 103.4),
+        answered("SUCCESS", 103.4),
     ]
 
 
@@ -50,9 +50,9 @@ def test_a_job_that_fails(outside: FakeOutside, post: Post) -> None:
         RECEIVED,
         started(0),
         seen("CREATE IN_PROGRESS", 2.0),
-        seen("CREATE FAILED", 136.3),
-        ("ERROR", "no", {"jobArn": ARN}, 136.3),
-        answered("FAILED", 136.3),
+        seen("CREATE FAILED", 101.9),
+        ("ERROR", "no", {"jobArn": ARN}, 101.9),
+        answered("FAILED", 101.9),
     ]
 
 

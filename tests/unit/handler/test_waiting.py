@@ -54,9 +54,9 @@ def polls(seconds: float, chances: list[float]) -> int:
 
 
 @given(st.lists(CHANCE, min_size=1, max_size=50))
-def test_a_job_of_20_minutes_is_polled_48_times_at_most_and_one_of_60_minutes_115_times(chances: list[float]) -> None:
+def test_a_job_of_20_minutes_is_polled_48_times_at_most_and_one_of_60_minutes_113_times(chances: list[float]) -> None:
     assert polls(1200, chances) <= 48  # two looks more are needed to find and to hand over: 50 are allowed
-    assert polls(3600, chances) <= 115
+    assert polls(3600, chances) <= 113
 
 
 @given(st.floats(0, 60, exclude_max=True), CHANCE)
@@ -64,10 +64,10 @@ def test_the_end_of_a_job_within_its_first_minute_is_seen_within_5_seconds(age: 
     assert poll_pause(age, chance) < 4.84
 
 
-def test_polls_start_at_2_seconds_and_end_at_36() -> None:
-    ages = (-9, 0, 5.9, 6, 14.9, 15, 59.9, 60, 70)
-    assert [poll_pause(age, 0) for age in ages] == [2, 2, 2, 3, 3, 4.6, 4.6, 36, 36]
-    assert [poll_pause(age, 1) for age in (0, 60)] == pytest.approx([2.1, 37.8])
+def test_polls_start_at_2_seconds_and_end_at_37() -> None:
+    ages = (-9, 0, 5.9, 6, 20.9, 21, 59.9, 60, 70)
+    assert [poll_pause(age, 0) for age in ages] == [2, 2, 2, 3, 3, 4.6, 4.6, 37, 37]
+    assert [poll_pause(age, 1) for age in (0, 60)] == pytest.approx([2.1, 38.85])
 
 
 @given(st.integers(0, 10_000), CHANCE)
