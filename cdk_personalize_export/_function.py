@@ -120,11 +120,12 @@ def _code(scope: Construct, stack: Stack) -> dict[str, str]:
     try:
         # Not stack.synthesizer.add_file_asset(): jsii would fetch all six parts of the answer.
         location = _unloaded.call(_unloaded.part(stack, "synthesizer"), "addFileAsset", source)
-    except RuntimeError:
+        return {"s3Bucket": _unloaded.get(location, "bucketName"), "s3Key": _unloaded.get(location, "objectKey")}
+    except (RuntimeError, AttributeError):
         # Of a synthesizer that was made in Python the stack uses a copy, and jsii gives back the original, which knows
-        # of no stack. The CDK's own class asks in Node; it loads the table of all Regions (50 ms) to do so.
+        # of no stack; and a jsii that is made otherwise gives the location itself. The CDK's own class asks in Node; it
+        # loads the table of all Regions (50 ms) to do so.
         return _code_by_asset(scope, content)
-    return {"s3Bucket": _unloaded.get(location, "bucketName"), "s3Key": _unloaded.get(location, "objectKey")}
 
 
 def _code_by_asset(scope: Construct, content: str) -> dict[str, str]:

@@ -50,8 +50,11 @@ def call(of: object, method: str, *arguments: object) -> Unloaded:
 
 
 def _unresolved(ask: Any, *arguments: object) -> Unloaded:  # noqa: ANN401 - a function of jsii
+    raw = getattr(ask, "__wrapped__", None)  # does not make an object of the real class of what it gets
+    if raw is None:  # a jsii that is made otherwise: slower, but right
+        return cast("Unloaded", ask(*arguments))
     found = Unloaded("")
-    found.__jsii_ref__ = ask.__wrapped__(jsii.kernel, *arguments)  # without making an object of the real class of it
+    found.__jsii_ref__ = raw(jsii.kernel, *arguments)
     return found
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import CfnResource, Token
+from aws_cdk import Token
 from constructs import Construct
 
 from cdk_personalize_export import _checks, _permissions, _unloaded
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
     from aws_cdk.aws_personalize import CfnDataset
     from aws_cdk.interfaces.aws_personalize import IDatasetRef
+    from constructs import IDependable
 
 _EXPORT = "Custom::PersonalizeDatasetExport"
 _LINK = "Custom::PersonalizeDatasetExportLink"
@@ -108,38 +109,38 @@ class DatasetExport(Construct):
         self.provider: ExportProvider = provider or ExportProvider.for_stack(scope)
         """The function that does the work."""
         default_prefix = _checks.default_job_name_prefix(home.job_name_part, construct_id)
-        properties = {
-            "ServiceToken": self.provider.service_token,
-            "JobNamePrefix": job_name_prefix or default_prefix,
-            "DatasetArn": dataset_arn,
-            "IngestionMode": mode.value,
-            "RoleArn": self.destination.role_arn,
-            "Destination": self.destination.path,
-            "KmsKeyArn": self.destination.kms_key_arn,
-            "Generation": generation or None,
-            "Tags": [{"Key": key, "Value": (tags or {})[key]} for key in sorted(tags or {})] or None,
-            "Wait": None if wait else "false",
-            **links[0],
-        }
         needs = _permissions.Needs(
             dataset_arn=dataset_arn,
             job_arn=home.job_arn(f"{job_name_prefix or home.job_name_part}-*"),
             role_arn=self.destination.role_arn,
             tags=bool(tags),
         )
-        self._last = self._add_resources(properties, links[1:], needs)
+        # Created after every permission, so that the job does not meet half of them; deleted before any of them.
+        policy_arn, others = self.provider._allow(needs, self.destination, home.stack)  # noqa: SLF001
+        properties = {
+            "ServiceToken": self.provider.service_token,
+            "JobNamePrefix": job_name_prefix or default_prefix,
+            "DatasetArn": dataset_arn,
+            "IngestionMode": mode.value,
+            "RoleArn": self.destination.role_arn,
+            "Bucket": self.destination._bucket_name,  # noqa: SLF001
+            "Prefix": self.destination.prefix or None,
+            "KmsKeyArn": self.destination.kms_key_arn,
+            "Generation": generation or None,
+            "Tags": [{"Key": key, "Value": (tags or {})[key]} for key in sorted(tags or {})] or None,
+            "Wait": None if wait else "false",
+            "PolicyArn": policy_arn,
+            **links[0],
+        }
+        self._last = self._add_resources(properties, links[1:], others)
 
     def _add_resources(
-        self, properties: dict[str, Any], links: list[dict[str, str]], needs: _permissions.Needs
+        self, properties: dict[str, Any], links: list[dict[str, str]], dependencies: list[IDependable]
     ) -> _unloaded.Unloaded:
         given = {name: value for name, value in properties.items() if value is not None}
         resource = self._add_resource("Resource", _EXPORT, given)
-        # Created after every permission, so that the job does not meet half of them; deleted before any of them.
-        policy, others = self.provider._allow(needs, self.destination)  # noqa: SLF001
-        if others or not hasattr(CfnResource, "add_resource_dependency"):  # which an older aws-cdk-lib has not
-            _unloaded.call(_unloaded.part(resource, "node"), "addDependency", *others, policy)
-        else:  # without asking for the node: a jsii call less
-            _unloaded.call(resource, "addResourceDependency", policy)
+        if dependencies:
+            _unloaded.call(_unloaded.part(resource, "node"), "addDependency", *dependencies)
         for number, waiting in enumerate(links, start=2):
             job_arn = _unloaded.call(resource, "getAtt", "DatasetExportJobArn")
             link = {"ServiceToken": self.provider.service_token, "JobArn": job_arn, **waiting}

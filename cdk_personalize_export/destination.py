@@ -117,7 +117,8 @@ class ExportDestination(Construct):
         self._made = bucket is None and role is None
         self._bucket = bucket or _make_bucket(self, encryption_key, server_access_logs_bucket, expire_days)
         self._bucket_arn = self._bucket.bucket_arn
-        self.path = f"s3://{bucket_name or self._bucket.bucket_name}/{self.prefix}"
+        self._bucket_name = bucket_name or str(self._bucket.bucket_name)
+        self.path = f"s3://{self._bucket_name}/{self.prefix}"
         """Where exports are written, `s3://bucket/prefix/`; each job appends its name."""
         foreign = bucket is not None and _is_foreign(bucket, home)
         role_name = _role_name(self, home) if foreign and role is None else None

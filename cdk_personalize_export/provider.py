@@ -44,6 +44,7 @@ from cdk_personalize_export._home import Home
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aws_cdk import Stack
     from aws_cdk import aws_ec2 as ec2
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kms as kms
@@ -131,8 +132,8 @@ class ExportProvider(Construct):
             _checks.check_function_name_prefix(function_name_prefix)
         super().__init__(scope, construct_id)
         self.home = Home.of(scope)
-        self._policies: list[tuple[_LazyPolicy, CfnManagedPolicy]] = []
-        self._uses: Counter[tuple[ExportDestination, CfnManagedPolicy]] = Counter()
+        self._policies: list[_Policy] = []
+        self._uses: Counter[tuple[ExportDestination, _Policy]] = Counter()
         self._room = _permissions.POLICIES_PER_ROLE
         settings = _function.Settings(
             {
@@ -222,40 +223,43 @@ class ExportProvider(Construct):
         return known
 
     def _allow(
-        self, needs: _permissions.Needs, destination: ExportDestination
-    ) -> tuple[CfnManagedPolicy, list[IDependable]]:
-        """Let the function do what an export needs; return the policy that has to be there first, and what else."""
+        self, needs: _permissions.Needs, destination: ExportDestination, stack: Stack
+    ) -> tuple[str | None, list[IDependable]]:
+        """Let the function do what an export needs.
+
+        Returns:
+            The ARN of the policy that permits it, which the export refers to, because CloudFormation then makes the
+            policy first; and what else it depends on. A dependency would be one jsii call more for each export: of
+            1.5 ms 0.3. In another stack it is one, because a reference would be an output of this stack.
+        """
         policy = self._policy(needs)
+        here = stack is self.home.stack
+        arn = policy.arn if here else None
+        others: list[IDependable] = [] if here else [policy.resource]
         self._uses[destination, policy] += 1
         uses = self._uses[destination, policy]
         # What the user owns is waited for by each export: its policies may speak of another export, a cycle otherwise.
         if uses == 1 or not destination._made or destination.home.stack is not self.home.stack:  # noqa: SLF001
-            return policy, destination._dependencies  # noqa: SLF001
+            return arn, [*others, *destination._dependencies]  # noqa: SLF001
         if uses == 2:  # noqa: PLR2004 - shared, as it turns out: the policy waits for it from now on, once for all exports
-            policy.node.add_dependency(*destination._dependencies)  # noqa: SLF001
-        return policy, []
+            policy.resource.node.add_dependency(*destination._dependencies)  # noqa: SLF001
+        return arn, others
 
-    def _policy(self, needs: _permissions.Needs) -> CfnManagedPolicy:
+    def _policy(self, needs: _permissions.Needs) -> _Policy:
         """Return the policy that allows what an export needs, grown or made for it."""
-        for lazy, resource in self._policies:
-            if lazy.policy.covers(needs):
-                return resource
+        for policy in self._policies:
+            if policy.content.covers(needs):
+                return policy
         if self._policies:
-            lazy, resource = self._policies[-1]
-            at_most = lazy.at_most + needs.characters()
-            if at_most > _permissions.POLICY_CHARACTERS:  # written down only now, and not for every export
-                at_most = lazy.policy.with_(needs).characters()
-            if at_most <= _permissions.POLICY_CHARACTERS:
-                if needs.job_arn not in lazy.policy.jobs:
-                    self._acknowledge_jobs(resource, needs)
-                lazy.policy, lazy.at_most = lazy.policy.with_(needs), at_most
-                if lazy.settled:
-                    lazy.settled = False
-                    resource.policy_document = Lazy.any(lazy)
-                return resource
+            policy = self._policies[-1]
+            new_job = needs.job_arn not in policy.content.jobs
+            if policy.grow(needs):
+                if new_job:
+                    self._acknowledge_jobs(policy.resource, needs)
+                return policy
         return self._add_policy(needs)
 
-    def _add_policy(self, needs: _permissions.Needs) -> CfnManagedPolicy:
+    def _add_policy(self, needs: _permissions.Needs) -> _Policy:
         from aws_cdk.aws_iam import CfnManagedPolicy  # noqa: PLC0415 - not at import: it costs start-up time
 
         number = len(self._policies) + 1
@@ -267,37 +271,52 @@ class ExportProvider(Construct):
                 'provider=ExportProvider(self, "Another").'
             )
         base = [] if self._policies else self._base
-        lazy = _LazyPolicy(_permissions.FunctionPolicy(base=base).with_(needs))
+        content = _permissions.FunctionPolicy(base=base).with_(needs)
         # A resource of its own, on which the function does not depend: it names the function, so that would be a cycle.
         resource = CfnManagedPolicy(
             self,
             "Policy" if number == 1 else f"Policy{number}",
             description="What the dataset exports of this stack call",
-            policy_document=lazy.policy.document(),  # lazy from the second export on: three jsii calls less for one
+            policy_document=content.document(),  # lazy from the second export on: three jsii calls less for one
             roles=[self._role_name],
         )
-        self._policies.append((lazy, resource))
+        policy = _Policy(content, resource)
+        self._policies.append(policy)
         self._acknowledge_jobs(resource, needs)
-        return resource
+        return policy
 
     def _acknowledge_jobs(self, policy: CfnManagedPolicy, needs: _permissions.Needs) -> None:
         _findings.acknowledge(policy, self.home.stack, needs.job_arn, _findings.JOBS)
 
 
 @jsii.implements(IStableAnyProducer)
-class _LazyPolicy:
-    """A policy document that is read at synthesis, when every export has added to it."""
+class _Policy:
+    """A policy of the function; its document is read at synthesis, when every export has added to it."""
 
-    def __init__(self, policy: _permissions.FunctionPolicy) -> None:
-        self.policy = policy
-        self.at_most = policy.characters()
+    def __init__(self, content: _permissions.FunctionPolicy, resource: CfnManagedPolicy) -> None:
+        self.content, self.resource = content, resource
+        self.arn: str = resource.ref
+        self._at_most = content.characters()
         """How long it is at most."""
-        self.settled = True
+        self._settled = True
         """Whether the resource holds what has been read, at synthesis or by whoever resolves it, or was given."""
 
+    def grow(self, needs: _permissions.Needs) -> bool:
+        """Allow `needs` as well, if there is room."""
+        grown, at_most = self.content.with_(needs), self._at_most + needs.characters()
+        if at_most > _permissions.POLICY_CHARACTERS:  # written down only now, and not for every export
+            at_most = grown.characters()
+        if at_most > _permissions.POLICY_CHARACTERS:
+            return False
+        self.content, self._at_most = grown, at_most
+        if self._settled:
+            self._settled = False
+            self.resource.policy_document = Lazy.any(self)
+        return True
+
     def produce(self) -> Any:  # noqa: ANN401 - the signature of the CDK
-        self.settled = True
-        return self.policy.document()
+        self._settled = True
+        return self.content.document()
 
 
 def _make_log_group(

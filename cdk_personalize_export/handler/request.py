@@ -30,7 +30,8 @@ _RULES = {  # property: (default, pattern, what is allowed, how to fix it)
     "DatasetArn": ("", _ARN + "dataset/.+", "the ARN of a dataset", "pass its attr_dataset_arn"),
     "IngestionMode": ("ALL", "ALL|PUT|BULK", "ALL, PUT, BULK", "use an IngestionMode"),
     "RoleArn": ("", "arn:.+", "the ARN of the role Personalize writes with", "pass a destination with a role"),
-    "Destination": ("", "s3://[^/]+/(.*/)?", "s3://bucket/ or s3://bucket/prefix/", "pass an ExportDestination"),
+    "Bucket": ("", "[^/]+", "the name of a bucket", "pass an ExportDestination"),
+    "Prefix": ("", "(.*/)?", "nothing, or what ends with /", "pass an ExportDestination"),
     "MaxWaitSeconds": (str(LONGEST_WAIT_SECONDS), "0*[1-9][0-9]{0,8}", "whole seconds, 1 or more", "set max_wait"),
     "Wait": ("true", "true|false", "true, false", "set wait to True or False"),
     "MoreLinks": ("false", "true|false", "true, false", "leave it to the construct"),
@@ -115,14 +116,15 @@ def read_request(event: object, now: float) -> Request:
 
 
 def read_export(request: Request) -> Export:
-    prefix, dataset_arn, mode, role_arn, destination, _, wait, more_links, key_arn, generation = (
+    prefix, dataset_arn, mode, role_arn, bucket, folder, _, wait, more_links, key_arn, generation = (
         checked(request, name) for name in _RULES if name != "JobArn"
     )
+    destination = f"s3://{bucket}/{folder}"
     longest = _LONGEST_DESTINATION - len(prefix)
     if len(destination) > longest:
         raise MalformedError(
-            f"Destination has {len(destination)} characters. Allowed: {longest}, as the job name is added and "
-            f"Personalize takes {LONGEST_OUTPUT_PATH}. Fix: shorten its prefix."
+            f"{destination} has {len(destination)} characters. Allowed: {longest}, as the job name is added and "
+            f"Personalize takes {LONGEST_OUTPUT_PATH}. Fix: shorten Prefix."
         )
     try:
         tags = [

@@ -205,7 +205,7 @@ class Checks:
         wanted = [
             given["DatasetArn"],
             given["IngestionMode"],
-            f"{given['Destination']}{started.name}/",
+            f"{request.destination}{started.name}/",
             given.get("KmsKeyArn", ""),
         ]
         told = [data["DatasetArn"], data["IngestionMode"], data["OutputPath"], data["KmsKeyArn"]]
@@ -234,7 +234,7 @@ class Checks:
 
 def identity(request: Request) -> list[str]:
     """What an export is: two requests that agree in this share a job."""
-    names = ("JobNamePrefix", "DatasetArn", "IngestionMode", "Destination", "KmsKeyArn", "Generation")
+    names = ("JobNamePrefix", "DatasetArn", "IngestionMode", "Bucket", "Prefix", "KmsKeyArn", "Generation")
     shape = [str(request.properties.get(name, "")) for name in names]
     return [str(request.event["StackId"]), str(request.event["LogicalResourceId"]), *shape]
 

@@ -61,16 +61,18 @@ class Spec:
     def resources(self) -> Iterator[tuple[str, str, Callable[[dict[str, str]], Properties]]]:
         """Yields logical id, type and what makes the properties out of the attributes of the resource before."""
         first, *others = self.links()
+        bucket, _, folder = self.destination.removeprefix("s3://").partition("/")
         export = {
             "ServiceToken": FUNCTION,
             "JobNamePrefix": self.prefix,
             "DatasetArn": dataset_arn(self.dataset),
             "IngestionMode": self.mode,
             "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{self.role}",
-            "Destination": self.destination,
+            "Bucket": bucket,
             **first,
         }
         optional = {
+            "Prefix": folder,
             "KmsKeyArn": self.key,
             "Generation": self.generation,
             "Tags": [{"Key": key, "Value": value} for key, value in self.tags],
@@ -155,6 +157,10 @@ class Request:
     def trouble_until(self, moment: float) -> None:
         self.troubled_until = max(self.troubled_until, moment)
 
+    @property
+    def destination(self) -> str:
+        return f"s3://{self.properties['Bucket']}/{self.properties.get('Prefix', '')}"
+
     def base_name(self) -> str:
         """Derives the physical id of an export as the contract says, independently of the handler."""
         given = self.properties
@@ -163,7 +169,7 @@ class Request:
             self.event["LogicalResourceId"],
             given["DatasetArn"],
             given.get("IngestionMode", "ALL"),
-            given["Destination"],
+            self.destination,
             given.get("KmsKeyArn", ""),
             given.get("Generation", ""),
         ]

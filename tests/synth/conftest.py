@@ -79,7 +79,13 @@ class Synthesised:
 
     def depends_on(self, kind: str) -> list[str]:
         (resource,) = [resource for resource in self.resources.values() if resource["Type"] == kind]
-        return [_HASH.sub("", logical_id) for logical_id in resource["DependsOn"]]
+        return [_HASH.sub("", logical_id) for logical_id in before(resource)]
+
+
+def before(resource: dict[str, Any]) -> list[str]:
+    """The logical ids of what a resource waits for; an export names the policy it needs in a property."""
+    policy = resource.get("Properties", {}).get("PolicyArn")
+    return [*resource.get("DependsOn", []), *([policy["Ref"]] if policy else [])]
 
 
 def readable(value: Any) -> Any:

@@ -70,7 +70,7 @@ def test_context_reaches_the_export(tmp_path: Path) -> None:
     resources = template(tmp_path)["Resources"].values()
     (export,) = [r["Properties"] for r in resources if r["Type"] == "Custom::PersonalizeDatasetExport"]
     assert export["IngestionMode"] == "BULK"
-    assert export["Destination"] == "s3://data-lake/exports/"
+    assert (export["Bucket"], export["Prefix"]) == ("data-lake", "exports/")
     assert export["Generation"] == "2"
     assert "AWS::S3::Bucket" not in [r["Type"] for r in resources]
 

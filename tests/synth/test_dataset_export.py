@@ -91,7 +91,9 @@ def test_every_option_becomes_a_property(stack: Stack, synth: Synthesise) -> Non
         "DatasetArn": DATASET,
         "IngestionMode": "BULK",
         "RoleArn": "${InteractionsDestinationRole.Arn}",
-        "Destination": "s3://${InteractionsDestinationBucket}/personalize/",
+        "Bucket": "${InteractionsDestinationBucket}",
+        "Prefix": "personalize/",
+        "PolicyArn": "${PersonalizeExportProviderPolicy}",
         "Generation": "2026-01-02",
         "Tags": [{"Key": "cost", "Value": "7"}, {"Key": "team", "Value": "data"}],
         "MaxWaitSeconds": "600",
@@ -274,7 +276,8 @@ def test_values_known_only_at_deployment_pass_every_check(stack: Stack, synth: S
     )
     result = synth(stack)
     assert result.export["DatasetArn"] == "${Unknown}"
-    assert result.export["Destination"] == "s3://${ExportsBucket}/" + "${Unknown}" * 10 + "/"
+    assert result.export["Bucket"] == "${ExportsBucket}"
+    assert result.export["Prefix"] == "${Unknown}" * 10 + "/"
     assert result.allowed("personalize:DescribeDatasetExportJob") == [JOBS + "/" + "${Unknown}" * 3 + "-*"]
 
 

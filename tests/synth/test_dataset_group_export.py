@@ -27,7 +27,7 @@ def dataset(stack: Stack, dataset_type: str) -> aws_personalize.CfnDataset:
 def waits_for(resources: dict[str, Any]) -> dict[str, list[str]]:
     """Which exports each export waits for, by type."""
     return {
-        name(logical_id): [name(other) for other in resource["DependsOn"] if resources[other]["Type"] == EXPORT]
+        name(logical_id): [name(other) for other in resource.get("DependsOn", []) if resources[other]["Type"] == EXPORT]
         for logical_id, resource in resources.items()
         if resource["Type"] == EXPORT
     }
@@ -43,7 +43,9 @@ def test_group_shares_bucket_role_and_function(stack: Stack, synth: Synthesise) 
     assert len(result.resources) == 11
     assert [export["DatasetArn"] for export in result.exports] == ARNS
     assert [export["JobNamePrefix"] for export in result.exports] == ["Prod-Interactions", "Prod-Items", "Prod-Users"]
-    assert len({export["Destination"] for export in result.exports}) == 1
+    assert {(export["Bucket"], export["Prefix"]) for export in result.exports} == {
+        ("${MoviesDestinationBucket}", "personalize/")
+    }
 
 
 def test_logical_ids_of_a_group_are_pinned_because_a_changed_one_exports_again(stack: Stack, synth: Synthesise) -> None:
@@ -105,7 +107,9 @@ def test_options_reach_every_export(stack: Stack, synth: Synthesise) -> None:
             "DatasetArn": arn,
             "IngestionMode": "BULK",
             "RoleArn": "${ExportsRole.Arn}",
-            "Destination": "s3://${ExportsBucket}/movies/",
+            "Bucket": "${ExportsBucket}",
+            "Prefix": "movies/",
+            "PolicyArn": "${ProviderPolicy}",
             "Generation": "2",
             "Tags": [{"Key": "a", "Value": "b"}],
             "MaxWaitSeconds": "600",

@@ -386,7 +386,7 @@ def test_bucket_of_another_account_in_this_app_is_deployed_first_and_lets_the_ro
         f"arn:${{AWS::Partition}}:iam::123456789012:role/{role}"
     ] * 2
     assert exports.dependencies == [lake]
-    assert result.export["Destination"] == "s3://data-lake/personalize/"
+    assert (result.export["Bucket"], result.export["Prefix"]) == ("data-lake", "personalize/")
 
 
 def test_role_given_for_a_bucket_of_another_account_is_named_in_its_policy(app: App, synth: Synthesise) -> None:

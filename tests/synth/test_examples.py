@@ -59,7 +59,9 @@ def test_cross_account_bucket_is_deployed_first_and_lets_personalize_and_the_rol
     (role,) = [r["RoleName"] for r in result.of_type("AWS::IAM::Role") if "RoleName" in r]
     conditions = [s["Condition"] for s in synth(lake).statements("BucketPolicy")[3:]]
     assert [c["ArnEquals"]["aws:PrincipalArn"].rpartition(":role/")[2] for c in conditions] == [role, role]
-    assert {e["Destination"] for e in result.exports} == {"s3://personalize-exports-444455556666-us-east-1/movies/"}
+    assert {(e["Bucket"], e["Prefix"]) for e in result.exports} == {
+        ("personalize-exports-444455556666-us-east-1", "movies/")
+    }
 
 
 def test_crawler_reads_the_paths_the_exports_report_and_may_read_them(app: App, synth: Synthesise) -> None:

@@ -130,7 +130,7 @@ def test_every_export_waits_for_the_policy_that_permits_it(stack: Stack, synth: 
     policies = managed_policies(resources)
     for resource in resources.values():
         if resource["Type"] == "Custom::PersonalizeDatasetExport":
-            (policy,) = set(resource["DependsOn"]) & set(policies)
+            policy = resource["Properties"]["PolicyArn"]["Ref"]
             statements = policies[policy]["Properties"]["PolicyDocument"]["Statement"]
             create = next(s for s in statements if s["Action"] == "personalize:CreateDatasetExportJob")
             assert resource["Properties"]["DatasetArn"] in create["Resource"]
@@ -140,7 +140,7 @@ def allow_many(provider: ExportProvider, count: int) -> None:
     """What exports of as many datasets ask for, with ARNs as long as those of datasets get."""
     destination = ExportDestination(provider, "Destination")
     for number in range(count):
-        provider._allow(Needs(f"{number:0139}", "arn:job", "arn:role", tags=False), destination)
+        provider._allow(Needs(f"{number:0139}", "arn:job", "arn:role", tags=False), destination, provider.home.stack)
 
 
 @pytest.mark.parametrize(("options", "room"), [({}, 10), ({"tracing": Tracing.ACTIVE}, 9)])

@@ -578,7 +578,7 @@ def test_a_delete_of_a_link_asks_nobody(outside: FakeOutside, post: Post) -> Non
         {"DatasetArn": "nonsense"},
         {"JobNamePrefix": "-"},
         {"MaxWaitSeconds": "soon"},
-        {"Destination": []},
+        {"Bucket": []},
         {"Tags": 7},
     ],
     ids=str,

@@ -22,7 +22,6 @@ from request import (
 from tests.unit.handler.world import EVENTS, SIGNATURE, START, event
 
 NOW = START + 100
-DESTINATIONS = "s3://bucket/ or s3://bucket/prefix/"
 URL = "https://bucket.s3.amazonaws.com/answer?X-Amz-Date=20260102T030405Z&X-Amz-Signature=" + SIGNATURE
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(),
@@ -71,7 +70,8 @@ def test_role_tags_and_waiting_times_leave_the_identity_alone() -> None:
     [
         {"DatasetArn": "arn:aws:personalize:us-east-1:123456789012:dataset/shop/ITEMS"},
         {"IngestionMode": "PUT"},
-        {"Destination": "s3://exports/other/"},
+        {"Bucket": "other"},
+        {"Prefix": "other/"},
         {"KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/k"},
         {"Generation": "2"},
         {"JobNamePrefix": "Other"},
@@ -100,13 +100,21 @@ def test_whatever_shapes_the_export_changes_its_identity(change: dict[str, str])
             None,
             "RoleArn is ''. Allowed: the ARN of the role Personalize writes with. Fix: pass a destination with a role.",
         ),
-        ("Destination", None, "Destination is ''."),
+        ("Bucket", None, "Bucket is ''. Allowed: the name of a bucket. Fix: pass an ExportDestination."),
+        ("Bucket", "exports/shop", "Bucket is 'exports/shop'."),
         (
-            "Destination",
-            "s3://exports",
-            f"Destination is 's3://exports'. Allowed: {DESTINATIONS}. Fix: pass an ExportDestination.",
+            "Prefix",
+            "shop",
+            "Prefix is 'shop'. Allowed: nothing, or what ends with /. Fix: pass an ExportDestination.",
         ),
-        ("Destination", f"s3://{'b' * 250}/", "Destination has 256 characters. Allowed: 220, as the job name is added"),
+        (
+            "Bucket",
+            "b" * 245,
+            (
+                f"s3://{'b' * 245}/shop/ has 256 characters. Allowed: 220, as the job name is added and Personalize "
+                "takes 256. Fix: shorten Prefix."
+            ),
+        ),
         ("MaxWaitSeconds", "0", "MaxWaitSeconds is '0'. Allowed: whole seconds, 1 or more. Fix: set max_wait."),
         ("MaxWaitSeconds", "soon", "MaxWaitSeconds is 'soon'."),
         ("Wait", "maybe", "Wait is 'maybe'. Allowed: true, false. Fix: set wait to True or False."),
@@ -123,11 +131,11 @@ def test_a_property_that_can_not_work_is_named_with_what_is_allowed(
 
 
 def test_the_longest_names_still_fit_the_output_path() -> None:
-    destination = "s3://" + "b" * (237 - 45 - 6) + "/"
-    found = export(JobNamePrefix="p" * 45, Destination=destination)
+    bucket = "b" * (237 - 45 - 6)
+    found = export(JobNamePrefix="p" * 45, Bucket=bucket, Prefix=None)
     assert len(found.output_path(f"{found.physical_id}-9999")) == 256
-    with pytest.raises(MalformedError, match=r"Destination has 193 characters\. Allowed: 192"):
-        export(JobNamePrefix="p" * 45, Destination="s3://b" + destination[5:])
+    with pytest.raises(MalformedError, match=r"s3://bb+/ has 193 characters\. Allowed: 192"):
+        export(JobNamePrefix="p" * 45, Bucket=bucket + "b", Prefix=None)
 
 
 def test_a_link_needs_a_job() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-from aws_cdk import App, Stack
+import jsii
+from aws_cdk import App, Duration, Stack
 from aws_cdk.aws_logs import LogGroup
 
-from cdk_personalize_export import _unloaded
+from cdk_personalize_export import DatasetExport, _unloaded
 
 if TYPE_CHECKING:
     import pytest
+
+DATASET = "arn:aws:personalize:us-east-1:123456789012:dataset/shop/INTERACTIONS"
 
 
 def make_log_group(stack: Stack) -> object:
@@ -34,3 +38,23 @@ def test_jsii_that_keeps_its_references_elsewhere_gets_the_real_class_at_once(mo
     assert isinstance(made, LogGroup)
     assert stack.node.find_child("Logs") is made
     assert made.log_group_arn
+
+
+def template() -> Any:
+    app = App()
+    stack = Stack(app, "Prod")
+    export = DatasetExport(stack, "Interactions", dataset=DATASET, max_wait=Duration.hours(2))
+    DatasetExport(stack, "Again", dataset=DATASET, destination=export.destination, generation=export.job_name)
+    found = app.synth().get_stack_artifact("Prod").template
+    (function,) = [r for r in found["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
+    assert function["Properties"]["Code"].pop("S3Key").endswith(".zip")  # under another name: a hash of the hash
+    return found
+
+
+def test_jsii_that_is_made_otherwise_gives_the_same_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = template()
+    # Functions that can not be asked for anything but objects of the real classes.
+    plain = {name: lambda *a, name=name: getattr(jsii, name)(*a) for name in ("create", "get", "invoke")}
+    monkeypatch.setattr(_unloaded, "jsii", SimpleNamespace(**plain))
+    monkeypatch.setattr(_unloaded, "_reference_map", None)
+    assert template() == expected
