@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import deployments, goals, picture, synthesis
+from benchmarks import deployments, goals, picture, report, synthesis
 from benchmarks.processes import ROOT, environment, interleave, ratio, run, say, summary
 from personalize_local import LocalAws
 
@@ -49,7 +49,7 @@ def main() -> int:
         picture_path.write_text(picture.describe(results, {**synthesis.RIVALS, **synthesis.FLOORS}))
     if not given.quick:
         README.write_text(goals.shown_in(README.read_text(), results))
-    sys.stdout.write(goals.table(results) + f"\nwritten: {results_path}, {picture_path}\n")
+    sys.stdout.write(report.text(results) + goals.table(results) + f"\nwritten: {results_path}, {picture_path}\n")
     return 0
 
 
@@ -95,25 +95,31 @@ def imports(rounds: int) -> dict[str, Any]:
 
 def deploy(rounds: int) -> dict[str, Any]:
     """Return how much longer than their jobs deployments take."""
+    quick = rounds == QUICK_ROUNDS
     with deployments.target() as on:
         timed = interleave(deployments.cases(on, *deployments.CASES), rounds)
-        timed |= interleave(deployments.cases(on, deployments.MANY), min(rounds, deployments.MANY_ROUNDS))
+        for case, deployed in deployments.cases(on, *deployments.MANY[: 1 if quick else None]).items():
+            say("  " + " ".join(map(str, case)))
+            timed[case] = [deployed()]
     found: dict[str, Any] = {}
     for case, figures in timed.items():
         beyond = {
             "deploy_beyond_job_s": [deployments.beyond(f) for f in figures],
-            "stack_beyond_job_s": [f["stack_s"] - f["job_s"] for f in figures],
+            "stack_beyond_job_s": [deployments.stack_beyond(f) for f in figures],
             "active_to_answer_s": [f["active_to_answer_s"] for f in figures],
         }
         found[",".join(map(str, case))] = {name: summary(values) for name, values in beyond.items()}
-    for rival in ("provider_framework", "sleeping_lambda"):
-        mine, other = timed["ours", 1], timed[rival, 1]
-        found[f"ours / {rival}"] = {
+    for rival, count in timed:
+        if rival == "ours":
+            continue
+        mine, other = timed["ours", count], timed[rival, count]
+        found[f"ours / {rival}, {count}"] = {
             "deploy_beyond_job": ratio([deployments.beyond(f) for f in mine], [deployments.beyond(f) for f in other]),
             "stack_beyond_job": ratio(
-                [f["stack_s"] - f["job_s"] for f in mine], [f["stack_s"] - f["job_s"] for f in other]
+                [deployments.stack_beyond(f) for f in mine], [deployments.stack_beyond(f) for f in other]
             ),
         }
+    found["by length"] = deployments.by_length(deployments.LENGTHS[: 2 if quick else None])
     return found
 
 

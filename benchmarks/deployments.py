@@ -15,21 +15,23 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.processes import ROOT, environment
+from benchmarks.processes import ROOT, environment, say
 from personalize_local import LocalAws, Settings
 
 sys.path.append(str(ROOT / "tests" / "e2e"))
 from account import make_dataset  # the end-to-end tests' own dataset, a module in their folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from benchmarks.processes import Figures
 
 JOB_SECONDS = 1.0
-CASES = (("ours", 1), ("provider_framework", 1), ("sleeping_lambda", 1))
-MANY, MANY_ROUNDS = ("ours", 20), 3  # the local AWS makes one resource after the other: a minute each time
+LENGTHS = tuple(1 + 19 * number / 9 for number in range(10))  # of jobs, in seconds: who looks when decides a single one
+NAMES = ("ours", "provider_framework", "sleeping_lambda")
+CASES = tuple((name, 1) for name in NAMES)
+MANY = tuple((name, 20) for name in NAMES)  # once, as the local AWS makes one resource after the other: minutes
 NODE_MODULES = ROOT / ".cache" / "benchmarks" / "node_modules"
 OUTPUT = ROOT / ".cache" / "benchmarks" / "deployments"
 
@@ -53,10 +55,10 @@ class Target:
 
 
 @contextlib.contextmanager
-def target() -> Iterator[Target]:
-    """Start a local AWS with a dataset."""
+def target(job_seconds: float = JOB_SECONDS) -> Iterator[Target]:
+    """Start a local AWS with a dataset, on which every job takes as long."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
-    settings = Settings(job_seconds=JOB_SECONDS, resource_seconds=0.0)
+    settings = Settings(job_seconds=job_seconds, resource_seconds=0.0)
     with BenchmarkAws(iam=True, settings=settings) as aws:
         aws.bootstrap()
         yield Target(aws, make_dataset(aws), itertools.count())
@@ -65,6 +67,18 @@ def target() -> Iterator[Target]:
 def cases(on: Target, *wanted: tuple[str, int]) -> dict[Any, Callable[[], Figures]]:
     """Return what to run in each round."""
     return {case: lambda case=case: deploy(on, *case) for case in wanted}  # type: ignore[misc]
+
+
+def by_length(lengths: Sequence[float]) -> dict[str, Any]:
+    """Return how much longer than its job a stack takes, for jobs of each length, and ours against A over all."""
+    names = ("ours", "provider_framework")
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for number, seconds in enumerate(lengths):
+        say(f"  a job of {seconds:.1f} s")
+        with target(seconds) as on:
+            for name in names[:: -1 if number % 2 else 1]:
+                found[name].append(stack_beyond(deploy(on, name, 1)))
+    return {"job_s": list(lengths), **found, "ratio": sum(found["ours"]) / sum(found["provider_framework"])}
 
 
 def deploy(on: Target, rival: str, count: int) -> Figures:
@@ -98,6 +112,11 @@ def deploy(on: Target, rival: str, count: int) -> Figures:
 def beyond(figures: Figures) -> float:
     """Return how much longer the deployment took than its jobs."""
     return figures["deploy_s"] - figures["job_s"]
+
+
+def stack_beyond(figures: Figures) -> float:
+    """Return how much longer CloudFormation took than the jobs."""
+    return figures["stack_s"] - figures["job_s"]
 
 
 def _figures(aws: LocalAws, stack: str, jobs: list[dict[str, Any]]) -> Figures:

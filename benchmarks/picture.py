@@ -94,7 +94,7 @@ def _bars(canvas: Canvas, x: float, y: float, title: str, bars: Sequence[Bar]) -
 
 
 def _growth(canvas: Canvas, x: float, y: float, line: Line) -> None:
-    width, height = 230.0, 60.0
+    width, height = 215.0, 60.0
     top = max(value for _, value in line.points) * 1.25 or 1.0
     step = width / max(len(line.points) - 1, 1)
     places = [(x + n * step, y + 20 + height * (1 - value / top)) for n, (_, value) in enumerate(line.points)]

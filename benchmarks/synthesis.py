@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.processes import ROOT, ratio, run, summary
@@ -26,7 +27,7 @@ FLOORS = {
     "one_function": "bucket and function",
 }
 OWN = "100 own"
-GROWTH = ("1", "10", "100", "450")
+GROWTH = ("10", "50", "100", "200", "450")
 LONG_ROUNDS = 3
 OUTPUT = ROOT / ".cache" / "benchmarks" / "synthesis"
 
@@ -44,7 +45,7 @@ def cases() -> dict[Any, Callable[[], Figures]]:
     """Return what to time in each round: everybody, without validation."""
     wanted = [(name, size, False) for size in ("1", "100") for name in RIVALS]
     wanted += [(name, "1", False) for name in FLOORS]
-    wanted += [("ours", "10", False), ("provider_framework", "10", False), ("ours", "450", False)]
+    wanted += [("provider_framework", "10", False), *[("ours", size, False) for size in GROWTH if size != "100"]]
     return _runs(wanted)
 
 
@@ -86,9 +87,9 @@ def ratios(timed: dict[str, list[Figures]]) -> dict[str, dict[str, dict[str, flo
 
 
 def growth(counts: dict[str, Figures], timed: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what each further export costs between two sizes; milliseconds only between those that were timed."""
+    """Return what each further export costs between two sizes."""
     steps = []
-    for few, many in (("1", "10"), ("10", "100"), ("100", "450")):
+    for few, many in pairwise(GROWTH):
         more = int(many) - int(few)
         low, high = counts[f"ours,{few}"], counts[f"ours,{many}"]
         step: dict[str, Any] = {"sizes": f"{few}–{many}"}  # noqa: RUF001 - a range

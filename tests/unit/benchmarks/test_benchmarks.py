@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import goals, picture, prices, processes, synthesis
+from benchmarks import goals, picture, prices, processes, report, synthesis
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -59,13 +59,13 @@ def test_a_poll_of_the_provider_framework_costs_two_functions_and_one_transition
 
 
 def test_growth_is_the_difference_between_two_sizes_per_export() -> None:
-    sizes = (1, 10, 100, 450)
+    sizes = (10, 50, 100, 200, 450)
     counts = {f"ours,{n}": {"jsii_calls": 40.0 + 4 * n, "template_bytes": 800.0 * n, "resources": n} for n in sizes}
     timed = {f"ours,{n}": {"construct_ms": {"median": 100 + 2 * n}, "synth_ms": {"median": n}} for n in sizes}
     steps = synthesis.growth(counts, timed)
-    assert [step["jsii_calls"] for step in steps] == [4, 4, 4]
-    assert [step["template_bytes"] for step in steps] == [800, 800, 800]
-    assert [step["ms"] for step in steps] == pytest.approx([3, 3, 3])
+    assert [step["jsii_calls"] for step in steps] == [4, 4, 4, 4]
+    assert [step["template_bytes"] for step in steps] == [800, 800, 800, 800]
+    assert [step["ms"] for step in steps] == pytest.approx([3, 3, 3, 3])
 
 
 def test_a_missed_goal_is_called_missed() -> None:
@@ -74,6 +74,10 @@ def test_a_missed_goal_is_called_missed() -> None:
         "| 60 min of waiting | ≤ $0.008 | $0.02 | **not met** |",
         "| API calls in 60 min of waiting | ≤ 130 | 123 | met |",
     ]
+
+
+def test_the_asset_is_15_kb_at_most() -> None:
+    assert goals.asset_bytes() <= 15_000
 
 
 def test_picture_is_drawn_to_scale() -> None:
@@ -89,7 +93,22 @@ def test_picture_is_drawn_to_scale() -> None:
 def test_committed_results_have_every_goal_and_at_least_9_rounds(results: dict[str, Any]) -> None:
     assert len(goals.table(results).splitlines()) == 2 + len(goals.GOALS)
     assert min(results["synth"][case]["process_ms"]["rounds"] for case in synthesis.cases()) >= 9
-    assert results["deployments"]["ours / provider_framework"]["stack_beyond_job"]["rounds"] >= 9
+    assert results["deployments"]["ours / provider_framework, 1"]["stack_beyond_job"]["rounds"] >= 9
+
+
+def test_what_is_printed_has_medians_spreads_and_ratios(results: dict[str, Any]) -> None:
+    lines = report.text(results).splitlines()
+    synth, ratio = results["synth"]["ours,1"]["process_ms"], results["ratios"]["ours / provider_framework, 1"]["cpu_ms"]
+    assert any(
+        line.startswith("ours,1 ") and f"process_ms {synth['median']:,.4g} ± {synth['spread']:.2g}" in line
+        for line in lines
+    )
+    assert any(
+        line.startswith("ours / provider_framework, 1 ")
+        and f"cpu_ms {ratio['median']:.4g} ± {ratio['spread']:.2g}" in line
+        for line in lines
+    )
+    assert [line for line in lines if line.startswith("package_import_ms") and "±" in line]
 
 
 def test_readme_shows_the_committed_results(results: dict[str, Any]) -> None:
