@@ -60,7 +60,7 @@ def main() -> int:
         with step(f"Sending {EVENTS} events with PutEvents"):
             send_events(aws)
         say("Deploying again with another generation: the interactions are exported again, the other two exports stay")
-        say("(the local CloudFormation lists resources that stay as they are as updated, too)")
+        say("(the local CloudFormation lists, and counts, resources that stay as they are as updated, too)")
         if deploy(aws, generation="with-events") != 0:
             return report_failure(aws, expected=False)
         complete = [show(aws, name, rows) for name, rows in tables.items()]

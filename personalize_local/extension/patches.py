@@ -82,6 +82,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_roll_back_operation",
         "_runs_on_worker_thread",
         "_update_resource",
+        "now_iso",
         "run_reentrant",
     ),
     IAM: ("_roles",),

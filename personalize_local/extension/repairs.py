@@ -1,4 +1,4 @@
-"""What ministack leaves out and a real deployment shows: secure loopback, buckets, Lambda workers and their logs.
+"""What ministack leaves out and a real deployment shows: secure loopback, events in order, buckets, Lambda.
 
 Each repair names the behaviour of AWS it restores. They wrap single functions, so a release that gains one loses only
 the wrapper.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import threading
 import uuid
 from contextvars import ContextVar
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
@@ -31,6 +33,7 @@ def register(log: CallLog) -> None:
     """Put all repairs in place."""
     _treat_loopback_as_secure()
     _name_the_role_behind_a_session()
+    _give_every_stack_event_a_time_of_its_own()
     _repair_buckets()
     _end_workers_of_deleted_functions()
     _tell_functions_their_log_group()
@@ -67,6 +70,19 @@ def _name_the_role_behind_a_session() -> None:
         return resolve
 
     patches.wrap(patches.EVALUATOR, "_resolve_condition_key", make)
+
+
+def _give_every_stack_event_a_time_of_its_own() -> None:
+    """Let each event be later than the one before: the CDK CLI shows those of one millisecond backwards."""
+    latest, lock = datetime.min.replace(tzinfo=timezone.utc), threading.Lock()
+
+    def now() -> str:
+        nonlocal latest
+        with lock:
+            latest = max(datetime.now(timezone.utc), latest + timedelta(milliseconds=1))
+            return latest.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    patches.wrap(patches.STACKS, "now_iso", lambda _: now)
 
 
 def _repair_buckets() -> None:

@@ -174,6 +174,14 @@ def personalize_types(name: str, import_job: dict[str, Any] | None = None, datas
     }
 
 
+def test_no_two_events_of_a_stack_have_the_same_time(stack: Stack) -> None:
+    stack.deploy(personalize_types(stack.name))
+    events = stack.cloudformation.describe_stack_events(StackName=stack.name)["StackEvents"]
+    times = [event["Timestamp"] for event in events]
+    assert len(times) == 12  # the stack, its function and four of Personalize's types, each begun and ended
+    assert times == sorted(set(times), reverse=True)
+
+
 def test_personalize_resources_are_active_when_created_and_gone_when_deleted(stack: Stack, world: Any) -> None:
     world.make_bucket("s3:ListBucket", "s3:GetObject")
     source = {"DataLocation": f"s3://{world.name}/in.csv"}
