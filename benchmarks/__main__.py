@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import deployments, goals, picture, report, synthesis
-from benchmarks.processes import ROOT, environment, interleave, ratio, run, say, summary
+from benchmarks.processes import ROOT, environment, interleave, ratios, run, say, summaries, summary
 from personalize_local import LocalAws
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def main() -> int:
     folder = ROOT / ".cache" / "benchmarks" if given.quick else HERE
     results_path, picture_path = folder / RESULTS.name, folder / PICTURE.name
     kept = json.loads(results_path.read_text()) if results_path.exists() else {}
-    results = measure(kept, given.only, rounds, ROWS[:2] if given.quick else ROWS)
+    results = measure(kept, given.only, rounds, quick=given.quick)
     results_path.write_text(json.dumps(results, indent=1) + "\n")
     if "growth" in results:
         picture_path.write_text(picture.describe(results, {**synthesis.RIVALS, **synthesis.FLOORS}))
@@ -53,7 +53,7 @@ def main() -> int:
     return 0
 
 
-def measure(kept: dict[str, Any], parts: tuple[str, ...], rounds: int, rows: tuple[int, ...]) -> dict[str, Any]:
+def measure(kept: dict[str, Any], parts: tuple[str, ...], rounds: int, *, quick: bool) -> dict[str, Any]:
     """Return the results, those of other parts kept."""
     results = dict(kept)
     runs = dict(results.get("runs", {}))
@@ -61,8 +61,8 @@ def measure(kept: dict[str, Any], parts: tuple[str, ...], rounds: int, rows: tup
         "counts": synthesis.count,
         "imports": lambda: imports(rounds),
         "waiting": lambda: run("waiting_process.py"),
-        "deployments": lambda: deploy(rounds),
-        "local": lambda: local(rounds, rows),
+        "deployments": lambda: deployments.measure(rounds, quick=quick),
+        "local": lambda: local(rounds, ROWS[:2] if quick else ROWS),
     }
     for part in parts:
         say(f"{part}:")
@@ -70,7 +70,7 @@ def measure(kept: dict[str, Any], parts: tuple[str, ...], rounds: int, rows: tup
         if part == "synth":
             timed = interleave(synthesis.cases(), rounds)
             timed |= interleave(synthesis.long_cases(), min(rounds, synthesis.LONG_ROUNDS))
-            results["synth"], results["ratios"] = synthesis.report(timed), synthesis.ratios(timed)
+            results["synth"], results["ratios"] = summaries(timed), ratios(timed, synthesis.RATIOS)
         else:
             results[part] = others[part]()
         runs[part] = {**machine(), "load_before": load, "load_after": os.getloadavg()[0]}
@@ -91,36 +91,6 @@ def imports(rounds: int) -> dict[str, Any]:
     )
     figures = {name: summary([f[name] for f in rounds]) for rounds in timed.values() for name in rounds[0]}
     return {**figures, "asset_bytes": goals.asset_bytes()}
-
-
-def deploy(rounds: int) -> dict[str, Any]:
-    """Return how much longer than their jobs deployments take."""
-    quick = rounds == QUICK_ROUNDS
-    with deployments.target() as on:
-        timed = interleave(deployments.cases(on, *deployments.CASES), rounds)
-        for case, deployed in deployments.cases(on, *deployments.MANY[: 1 if quick else None]).items():
-            say("  " + " ".join(map(str, case)))
-            timed[case] = [deployed()]
-    found: dict[str, Any] = {}
-    for case, figures in timed.items():
-        beyond = {
-            "deploy_beyond_job_s": [deployments.beyond(f) for f in figures],
-            "stack_beyond_job_s": [deployments.stack_beyond(f) for f in figures],
-            "active_to_answer_s": [f["active_to_answer_s"] for f in figures],
-        }
-        found[",".join(map(str, case))] = {name: summary(values) for name, values in beyond.items()}
-    for rival, count in timed:
-        if rival == "ours":
-            continue
-        mine, other = timed["ours", count], timed[rival, count]
-        found[f"ours / {rival}, {count}"] = {
-            "deploy_beyond_job": ratio([deployments.beyond(f) for f in mine], [deployments.beyond(f) for f in other]),
-            "stack_beyond_job": ratio(
-                [deployments.stack_beyond(f) for f in mine], [deployments.stack_beyond(f) for f in other]
-            ),
-        }
-    found["by length"] = deployments.by_length(deployments.LENGTHS[: 2 if quick else None])
-    return found
 
 
 def local(rounds: int, rows: tuple[int, ...]) -> dict[str, Any]:

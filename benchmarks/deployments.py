@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.processes import ROOT, environment, say
+from benchmarks.processes import ROOT, environment, interleave, ratios, say, summaries
 from personalize_local import LocalAws, Settings
 
 sys.path.append(str(ROOT / "tests" / "e2e"))
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 JOB_SECONDS = 1.0
 LENGTHS = tuple(1 + 19 * number / 9 for number in range(10))  # of jobs, in seconds: who looks when decides a single one
 NAMES = ("ours", "provider_framework", "sleeping_lambda")
-CASES = tuple((name, 1) for name in NAMES)
-MANY = tuple((name, 20) for name in NAMES)  # once, as the local AWS makes one resource after the other: minutes
+MANY = 20
+RATIOS = ("deploy_beyond_job_s", "stack_beyond_job_s")
 NODE_MODULES = ROOT / ".cache" / "benchmarks" / "node_modules"
 OUTPUT = ROOT / ".cache" / "benchmarks" / "deployments"
 
@@ -64,25 +64,33 @@ def target(job_seconds: float = JOB_SECONDS) -> Iterator[Target]:
         yield Target(aws, make_dataset(aws), itertools.count())
 
 
-def cases(on: Target, *wanted: tuple[str, int]) -> dict[Any, Callable[[], Figures]]:
-    """Return what to run in each round."""
-    return {case: lambda case=case: deploy(on, *case) for case in wanted}  # type: ignore[misc]
+def measure(rounds: int, *, quick: bool) -> dict[str, Any]:
+    """Return how much longer than their jobs deployments take."""
+    with target() as on:
+        timed = interleave(_cases(on, NAMES, 1), rounds)
+        # Once, as the local AWS makes one resource after the other: minutes.
+        timed |= interleave(_cases(on, NAMES[:1] if quick else NAMES, MANY), 1, warm_up=False)
+    lengths = _by_length(LENGTHS[:2] if quick else LENGTHS)
+    return {**summaries(timed), **ratios(timed, RATIOS), "by length": lengths}
 
 
-def by_length(lengths: Sequence[float]) -> dict[str, Any]:
+def _cases(on: Target, names: Sequence[str], count: int) -> dict[str, Callable[[], Figures]]:
+    return {f"{name},{count}": lambda name=name: deploy(on, name, count) for name in names}  # type: ignore[misc]
+
+
+def _by_length(lengths: Sequence[float]) -> dict[str, Any]:
     """Return how much longer than its job a stack takes, for jobs of each length, and ours against A over all."""
-    names = ("ours", "provider_framework")
-    found: dict[str, list[float]] = {name: [] for name in names}
+    found: dict[str, list[float]] = {"ours": [], "provider_framework": []}
     for number, seconds in enumerate(lengths):
         say(f"  a job of {seconds:.1f} s")
         with target(seconds) as on:
-            for name in names[:: -1 if number % 2 else 1]:
-                found[name].append(stack_beyond(deploy(on, name, 1)))
+            for name in list(found)[:: -1 if number % 2 else 1]:
+                found[name].append(deploy(on, name, 1)["stack_beyond_job_s"])
     return {"job_s": list(lengths), **found, "ratio": sum(found["ours"]) / sum(found["provider_framework"])}
 
 
 def deploy(on: Target, rival: str, count: int) -> Figures:
-    """Deploy once.
+    """Deploy once; return how much longer than its jobs that took.
 
     Raises:
         RuntimeError: It failed; the message has what the CLI said.
@@ -106,20 +114,10 @@ def deploy(on: Target, rival: str, count: int) -> Figures:
     jobs = [job for job in _jobs(on.aws) if job["datasetExportJobArn"] not in before]
     if len(jobs) != count:
         raise RuntimeError(f"deploying {rival} started {len(jobs)} jobs instead of {count}")
-    return {**_figures(on.aws, stack, jobs), "deploy_s": seconds}
+    return _figures(on.aws, stack, jobs, seconds)
 
 
-def beyond(figures: Figures) -> float:
-    """Return how much longer the deployment took than its jobs."""
-    return figures["deploy_s"] - figures["job_s"]
-
-
-def stack_beyond(figures: Figures) -> float:
-    """Return how much longer CloudFormation took than the jobs."""
-    return figures["stack_s"] - figures["job_s"]
-
-
-def _figures(aws: LocalAws, stack: str, jobs: list[dict[str, Any]]) -> Figures:
+def _figures(aws: LocalAws, stack: str, jobs: list[dict[str, Any]], deploy_seconds: float) -> Figures:
     cloudformation = aws.client("cloudformation")
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
     events = [event for page in pages for event in page["StackEvents"]]
@@ -129,7 +127,11 @@ def _figures(aws: LocalAws, stack: str, jobs: list[dict[str, Any]]) -> Figures:
     began = min(event["Timestamp"].timestamp() for event in events)
     late = [answer - end for answer, end in zip(answered, ended, strict=True)]
     job_seconds = sum(end["lastUpdatedDateTime"].timestamp() - end["creationDateTime"].timestamp() for end in jobs)
-    return {"job_s": job_seconds, "stack_s": whole - began, "active_to_answer_s": max(late)}
+    return {
+        "deploy_beyond_job_s": deploy_seconds - job_seconds,
+        "stack_beyond_job_s": whole - began - job_seconds,
+        "active_to_answer_s": max(late),
+    }
 
 
 def _moments(events: list[dict[str, Any]], kind: str, status: str) -> list[float]:

@@ -75,8 +75,8 @@ GOALS = (
     Goal("importing the function beyond boto3", 10, "ms", _import("handler_import_ms")),
     Goal("ACTIVE to answer, jobs under a minute, at most", 5, "s", _late("jobs under a minute")),
     Goal("ACTIVE to answer, longer jobs, at most (one poll)", 39, "s", _late("longer jobs")),
-    Goal("stack beyond a job of 1 s against A, on the local AWS", 0.7, TIMES, _deployment("stack_beyond_job")),
-    Goal("the same with the CDK CLI and synthesis", 0.7, TIMES, _deployment("deploy_beyond_job")),
+    Goal("stack beyond a job of 1 s against A, on the local AWS", 0.7, TIMES, _deployment("stack_beyond_job_s")),
+    Goal("the same with the CDK CLI and synthesis", 0.7, TIMES, _deployment("deploy_beyond_job_s")),
     Goal(
         "stack beyond jobs of 1 to 20 s against A",
         0.7,

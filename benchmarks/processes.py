@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from personalize_local import node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 Figures = dict[str, float]
@@ -52,10 +52,12 @@ def run(script: str, *arguments: str, variables: Mapping[str, str] | None = None
     return {"process_ms": wall * 1000, "cpu_ms": cpu * 1000, **figures}
 
 
-def interleave(cases: Mapping[Hashable, Callable[[], Figures]], rounds: int) -> dict[Any, list[Figures]]:
-    """Run every case once to warm up and then once in each round."""
-    results: dict[Any, list[Figures]] = {case: [] for case in cases}
-    for number in range(rounds + 1):
+def interleave(
+    cases: Mapping[str, Callable[[], Figures]], rounds: int, *, warm_up: bool = True
+) -> dict[str, list[Figures]]:
+    """Run every case once to warm up, unless it is warm already, and then once in each round."""
+    results: dict[str, list[Figures]] = {case: [] for case in cases}
+    for number in range(0 if warm_up else 1, rounds + 1):
         say(f"  round {number} of {rounds}" if number else "  warming up")
         for case in list(cases)[:: -1 if number % 2 else 1]:
             figures = cases[case]()
@@ -76,6 +78,27 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
     """Return the median of the ratios of each round, which a slow moment of the machine does not move."""
     return summary([mine / other for mine, other in zip(ours, theirs, strict=True)])
+
+
+def summaries(timed: Mapping[str, list[Figures]]) -> dict[str, Any]:
+    """Return medians with their spread for each case."""
+    return {
+        case: {metric: summary([figures[metric] for figures in rounds]) for metric in rounds[0]}
+        for case, rounds in timed.items()
+    }
+
+
+def ratios(timed: Mapping[str, list[Figures]], metrics: Sequence[str]) -> dict[str, Any]:
+    """Return ours against every other case of the same kind; a case is called by its name, a comma and its kind."""
+    found = {}
+    for case, theirs in timed.items():
+        name, _, kind = case.partition(",")
+        mine = timed.get(f"ours,{kind}")
+        if name != "ours" and mine is not None:
+            found[f"ours / {name}, {kind}"] = {
+                metric: ratio([f[metric] for f in mine], [f[metric] for f in theirs]) for metric in metrics
+            }
+    return found
 
 
 def say(text: str) -> None:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-PARTS = ("process_ms", "cpu_ms", "import_ms", "construct_ms", "synth_ms", "python_mb", "node_mb")
+PARTS = ("counts", "synth", "ratios", "imports", "waiting", "deployments", "local")
+COUNTED = ("resources", "template_bytes", "jsii_calls")  # the times of that run are those of a kernel that counts
 
 
 def text(results: dict[str, Any]) -> str:
-    """Return every figure that was measured, a case in a line."""
-    return "\n".join(_lines(results)) + "\n"
+    """Return the figures of every part that was measured, a case in a line."""
+    lines = []
+    for part in PARTS:
+        for case, figures in results.get(part, {}).items():
+            kept = {name: figures[name] for name in COUNTED} if part == "counts" else figures
+            lines.append(f"{part:12} {case:40} {_shown(kept)}\n")
+    return "".join(lines)
 
 
-def _lines(results: dict[str, Any]) -> Iterator[str]:
-    for case, figures in results.get("counts", {}).items():
-        counted = ("resources", "template_bytes", "jsii_calls")
-        yield f"{case:40} " + ", ".join(f"{name} {figures[name]:,.0f}" for name in counted)
-    for case, figures in results.get("synth", {}).items():
-        yield f"{case:40} " + ", ".join(f"{name} {_spread(figures[name])}" for name in PARTS)
-    for case, figures in results.get("ratios", {}).items():
-        yield f"{case:40} " + ", ".join(f"{name} {_spread(found)}" for name, found in figures.items())
-    for name, figure in results.get("imports", {}).items():
-        yield f"{name:40} {_spread(figure) if isinstance(figure, dict) else figure}"
-    for case, figures in results.get("deployments", {}).items():
-        found = {name: figure for name, figure in figures.items() if isinstance(figure, dict)}
-        rest = [f"{name} {figure}" for name, figure in figures.items() if name not in found]
-        yield f"{case:40} " + ", ".join([f"{name} {_spread(figure)}" for name, figure in found.items()] + rest)
-
-
-def _spread(figure: dict[str, float]) -> str:
-    return f"{figure['median']:,.4g} ± {figure['spread']:.2g}"
+def _shown(figure: Any) -> str:  # noqa: ANN401 - as nested as JSON
+    if isinstance(figure, dict) and "spread" in figure:
+        return f"{_shown(figure['median'])} ± {figure['spread']:.2g}"
+    if isinstance(figure, dict):
+        return ", ".join(f"{name} {_shown(inner)}" for name, inner in figure.items())
+    if isinstance(figure, list):
+        return " ".join(map(_shown, figure))
+    return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.4g}"  # noqa: PLR2004 - where commas begin to help

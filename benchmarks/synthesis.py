@@ -6,7 +6,7 @@ import shutil
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.processes import ROOT, ratio, run, summary
+from benchmarks.processes import ROOT, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,7 @@ FLOORS = {
 OWN = "100 own"
 GROWTH = ("10", "50", "100", "200", "450")
 LONG_ROUNDS = 3
+RATIOS = ("process_ms", "cpu_ms")
 OUTPUT = ROOT / ".cache" / "benchmarks" / "synthesis"
 
 
@@ -62,28 +63,6 @@ def _runs(wanted: list[tuple[str, str, bool]]) -> dict[Any, Callable[[], Figures
         f"{name},{size}{',validated' * on}": lambda name=name, size=size, on=on: _one(name, size, validated=on)  # type: ignore[misc]
         for name, size, on in wanted
     }
-
-
-def report(timed: dict[str, list[Figures]]) -> dict[str, Any]:
-    """Return medians with their spread for each case."""
-    return {
-        case: {metric: summary([figures[metric] for figures in rounds]) for metric in rounds[0]}
-        for case, rounds in timed.items()
-    }
-
-
-def ratios(timed: dict[str, list[Figures]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Return ours against every other case of the same kind, in wall and in CPU time."""
-    found = {}
-    for case, theirs in timed.items():
-        name, _, kind = case.partition(",")
-        mine = timed.get(f"ours,{kind}")
-        if name != "ours" and mine is not None:
-            found[f"ours / {name}, {kind}"] = {
-                metric: ratio([f[metric] for f in mine], [f[metric] for f in theirs])
-                for metric in ("process_ms", "cpu_ms")
-            }
-    return found
 
 
 def growth(counts: dict[str, Figures], timed: dict[str, Any]) -> list[dict[str, Any]]:
