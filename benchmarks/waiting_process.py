@@ -1,7 +1,7 @@
 """How the real handler waits: calls, Lambda time, dollars, and how soon after its end a job is answered.
 
 The clock is counted, so that an hour takes a moment: the handler, its clients and its HTTP are real, and only sleeping
-and AWS are the tests' own outside. Every call is given 0.1 s. Prints one JSON object.
+and AWS are the tests' own way out. Every call is given 0.1 s. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from time import gmtime, strftime
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "cdk_personalize_export" / "handler")]
+sys.path.insert(0, str(ROOT))
 
 from benchmarks import prices  # noqa: E402 - after the path
-from tests.unit.handler.world import FakeOutside, Post, event, post_office, run  # noqa: E402
+from tests.unit.handler.world import AnswerServer, FakeOutbound, answer_server, event, run  # noqa: E402
 
 CALL_SECONDS = 0.1
 COLD_START_SECONDS = 0.5  # assumed, and paid for in every invocation
@@ -41,11 +41,11 @@ class Waited:
 
 def main() -> None:
     """Measure."""
-    with post_office() as post:
-        jobs = {name: _figures(seconds, _wait(seconds, 0.5, post)) for name, seconds in JOBS.items()}
+    with answer_server() as server:
+        jobs = {name: _figures(seconds, _wait(seconds, 0.5, server)) for name, seconds in JOBS.items()}
         dice = random.Random(1)  # noqa: S311 - plays dice, protects nothing
-        short = [_wait(dice.uniform(1, 59), dice.random(), post).late for _ in range(SAMPLES)]
-        long = [_wait(dice.uniform(61, 3600), dice.random(), post).late for _ in range(SAMPLES)]
+        short = [_wait(dice.uniform(1, 59), dice.random(), server).late for _ in range(SAMPLES)]
+        long = [_wait(dice.uniform(61, 3600), dice.random(), server).late for _ in range(SAMPLES)]
     late = {
         "jobs under a minute": {"median_s": statistics.median(short), "longest_s": max(short)},
         "longer jobs": {"median_s": statistics.median(long), "longest_s": max(long)},
@@ -55,37 +55,37 @@ def main() -> None:
     sys.stdout.write(json.dumps(figures))
 
 
-def _wait(seconds: float, luck: float, post: Post) -> Waited:
+def _wait(seconds: float, luck: float, server: AnswerServer) -> Waited:
     """Run the requests of one export to their end: a link when the job takes longer than one resource may wait."""
-    outside = FakeOutside()
-    outside.luck = luck
-    outside.personalize.seconds = seconds
+    outbound = FakeOutbound()
+    outbound.luck = luck
+    outbound.personalize.seconds = seconds
     calls: Counter[str] = Counter()
 
     def take_time(when: str) -> None:
         if when.startswith("before"):
-            outside.time += CALL_SECONDS
+            outbound.time += CALL_SECONDS
 
-    outside.effect = take_time
-    started, invocations, arn = outside.time, 0, ""
+    outbound.effect = take_time
+    started, invocations, arn = outbound.time, 0, ""
     answer: dict[str, Any] = {}
     for name in ("create", "link"):
         more = {"MoreLinks": "true"} if name == "create" else {"JobArn": arn}
-        signed = strftime("%Y%m%dT%H%M%SZ", gmtime(outside.time))
-        url = post.url.replace("20260102T030405Z", signed)
-        invocations += run(outside, event(name, url, MaxWaitSeconds=str(LINK_SECONDS), **more))
-        answer = post.answers[-1]
+        signed = strftime("%Y%m%dT%H%M%SZ", gmtime(outbound.time))
+        url = server.url.replace("20260102T030405Z", signed)
+        invocations += run(outbound, event(name, url, MaxWaitSeconds=str(LINK_SECONDS), **more))
+        answer = server.answers[-1]
         calls["answers to CloudFormation"] += 1
         if answer["Status"] != "SUCCESS":
             raise RuntimeError(f"the function answered {answer}")
         if answer["Data"]["Status"] == "ACTIVE":
             break
         arn = answer["Data"]["DatasetExportJobArn"]
-    calls.update(operation for operation, _ in outside.personalize.calls)
+    calls.update(operation for operation, _ in outbound.personalize.calls)
     calls["Invoke"] = invocations - calls["answers to CloudFormation"]
-    (job,) = outside.personalize.jobs.values()
-    billed = outside.time - started + invocations * COLD_START_SECONDS
-    return Waited(outside.time - job["created"] - seconds, billed * 1000, invocations, calls)
+    (job,) = outbound.personalize.jobs.values()
+    billed = outbound.time - started + invocations * COLD_START_SECONDS
+    return Waited(outbound.time - job["created"] - seconds, billed * 1000, invocations, calls)
 
 
 def _figures(seconds: float, waited: Waited) -> dict[str, Any]:

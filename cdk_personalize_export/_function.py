@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FUNCTION_ID = "Function"
 DESCRIPTION = "Starts Amazon Personalize dataset exports and waits for them"
 _HANDLER_FOLDER = Path(__file__).with_name("handler")
-_NOT_CODE = ["__pycache__", "*.pyc"]
+_NOT_CODE = ["*", "!handler", "!handler/*.py"]  # in Lambda, the folder is a package
 _RUNTIME = "python3.14"
 _MEMORY_MB = 128
 _TIMEOUT_SECONDS = 900
@@ -97,7 +97,7 @@ def make_function(
         "architectures": ["arm64"],
         "code": _code(scope, stack),
         "description": DESCRIPTION,
-        "handler": "index.handler",
+        "handler": "handler.index.handler",
         "loggingConfig": {"logGroup": log_group_name},
         "memorySize": _MEMORY_MB,
         "role": role_arn,
@@ -111,7 +111,7 @@ def make_function(
 def _code(scope: Construct, stack: Stack) -> dict[str, str]:
     """Have the folder zipped and uploaded on deployment; return where it will be."""
     content = _hash()  # a call to Node less than having it computed there
-    staged = AssetStaging(scope, "Code", source_path=str(_HANDLER_FOLDER), asset_hash=content, exclude=_NOT_CODE)
+    staged = AssetStaging(scope, "Code", source_path=str(_HANDLER_FOLDER.parent), asset_hash=content, exclude=_NOT_CODE)
     source = {
         "fileName": staged.relative_staged_path(stack),
         "packaging": FileAssetPackaging.ZIP_DIRECTORY,
@@ -131,7 +131,7 @@ def _code(scope: Construct, stack: Stack) -> dict[str, str]:
 def _code_by_asset(scope: Construct, content: str) -> dict[str, str]:
     from aws_cdk.aws_s3_assets import Asset  # noqa: PLC0415 - not at import: it costs start-up time
 
-    asset = Asset(scope, "CodeAsset", path=str(_HANDLER_FOLDER), asset_hash=content, exclude=_NOT_CODE)
+    asset = Asset(scope, "CodeAsset", path=str(_HANDLER_FOLDER.parent), asset_hash=content, exclude=_NOT_CODE)
     return {"s3Bucket": asset.s3_bucket_name, "s3Key": asset.s3_object_key}
 
 

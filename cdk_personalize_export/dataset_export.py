@@ -119,6 +119,7 @@ class DatasetExport(Construct):
         policy_arn, others = self.provider._allow(needs, self.destination, home.stack)  # noqa: SLF001
         properties = {
             "ServiceToken": self.provider.service_token,
+            "ExportId": self.node.path,
             "JobNamePrefix": job_name_prefix or default_prefix,
             "DatasetArn": dataset_arn,
             "IngestionMode": mode.value,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import calendar
-import importlib
 import json
 import re
 import sys
@@ -29,14 +28,16 @@ from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
+from cdk_personalize_export.handler.cloudformation import handle
+from cdk_personalize_export.handler.invocation import Invocation
+from cdk_personalize_export.handler.outbound import Outbound
 from personalize_local.service import ApiError, Caller, Fault, PersonalizeService, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO
 
 ROOT = Path(__file__).resolve().parents[1]
-HANDLER = ROOT / "cdk_personalize_export" / "handler"
 EVENTS = ROOT / "tests" / "fixtures" / "events"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:export"
 TIMEOUT_SECONDS = 900
@@ -127,7 +128,7 @@ class Objects:
         """Accept every role."""
 
 
-class Post:
+class AnswerServer:
     """A server in the place of CloudFormation."""
 
     def __init__(self) -> None:
@@ -135,7 +136,7 @@ class Post:
         self.port = 0
 
     @contextmanager
-    def open(self) -> Iterator[Post]:
+    def open(self) -> Iterator[AnswerServer]:
         """Take answers for the length of a block."""
         bodies = self.bodies
 
@@ -193,14 +194,18 @@ class Raw:
         yield self._body
 
 
-class Outside:
-    """What the handler takes for the world: it has the methods of `outside.Outside`."""
+class ReplayOutbound(Outbound):
+    """What the handler takes for the world: only what leaves this process is replaced."""
 
-    def __init__(self, clock: Clock, screen: Screen, service: PersonalizeService, put: Callable[..., int]) -> None:
+    def __init__(self, clock: Clock, screen: Screen, service: PersonalizeService) -> None:
+        super().__init__()
         self.payloads: list[dict[str, Any]] = []  # hand-overs not yet run
         self.calls = 0
-        self.now = clock.now
-        self._clock, self._screen, self._service, self._put = clock, screen, service, put
+        self._clock, self._screen, self._service = clock, screen, service
+
+    def now(self) -> float:
+        """Tell the time."""
+        return self._clock.now()
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -211,13 +216,13 @@ class Outside:
         """Give the middle, so that every replay is the same."""
         return 0.5
 
-    def say(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         """Show a line of the log."""
         self._screen.show("log", line)
 
     def put(self, url: str, body: bytes, timeout: float) -> int:
         """Send the answer, with the handler's own means."""
-        status = self._put(url, body, timeout)
+        status = super().put(url, body, timeout)
         self.calls += 1
         self._screen.show("call", f"PUT of {len(body)} bytes to the ResponseURL -> {status}")
         return status
@@ -261,33 +266,30 @@ class Replay:
         faults = (Fault("Job", message=failure, times=0),) if failure else ()
         settings = Settings(job_seconds=job_seconds, resource_seconds=0, faults=faults)
         self._service = PersonalizeService(settings, Objects(self._screen), clock=self._clock.now)
-        if str(HANDLER) not in sys.path:
-            sys.path.insert(0, str(HANDLER))  # it is the root of the function in Lambda, so its modules are top-level
-        self._handle = importlib.import_module("index").handle
-        self._put = importlib.import_module("outside").Outside().put
 
     def play(self, event: dict[str, Any]) -> bool:
         """Play an event and every hand-over; tell whether it was answered."""
         self._screen.started = self._clock.now()
         self._prepare(event.get("ResourceProperties"))
-        outside = Outside(self._clock, self._screen, self._service, self._put)
+        outbound = ReplayOutbound(self._clock, self._screen, self._service)
         began, invocations = time.monotonic(), 0
-        with Post().open() as post:
-            outside.payloads.append(sent_now(event, post.url(self._clock.now()), self._clock.now()))
-            while outside.payloads:
+        with AnswerServer().open() as server:
+            outbound.payloads.append(sent_now(event, server.url(self._clock.now()), self._clock.now()))
+            while outbound.payloads:
                 invocations += 1
                 try:
-                    self._handle(outside.payloads.pop(0), Context(self._clock), outside)
+                    handle(Invocation(outbound.payloads.pop(0), Context(self._clock), outbound))
                 except Exception:  # noqa: BLE001 - shown as what it is: the function died
                     traceback.print_exc()
-        for body in post.bodies:
+        for body in server.bodies:
             print(f"\nanswer, {len(body)} bytes:\n{json.dumps(json.loads(body), indent=2, ensure_ascii=False)}")
         seconds = self._clock.now() - self._screen.started
+        effort = f"{count(outbound.calls, 'call')}, {count(invocations, 'invocation')}"
         print(
-            f"\n{'answered' if post.bodies else 'NOT ANSWERED'} after {seconds:.1f} s: {count(outside.calls, 'call')}, "
-            f"{count(invocations, 'invocation')} (played in {time.monotonic() - began:.1f} s)"
+            f"\n{'answered' if server.bodies else 'NOT ANSWERED'} after {seconds:.1f} s: {effort} "
+            f"(played in {time.monotonic() - began:.1f} s)"
         )
-        return bool(post.bodies)
+        return bool(server.bodies)
 
     def _prepare(self, properties: object) -> None:
         """Make what the event names: the dataset of an export, the job a link waits for."""

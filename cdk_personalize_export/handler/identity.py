@@ -1,7 +1,13 @@
-"""Names: which dataset export job belongs to which custom resource.
+"""Names: which dataset export job belongs to which export.
 
-A job name is never free again (https://docs.aws.amazon.com/personalize/latest/dg/API_CreateDatasetExportJob.html), so
-it is made of what shapes the export, and of nothing that differs between two deliveries of one request.
+A job name is never free again, as no operation deletes a job
+(https://docs.aws.amazon.com/personalize/latest/dg/API_CreateDatasetExportJob.html), so it is made of what shapes the
+export, and of nothing that differs between two deliveries of one request:
+
+    <prefix>-<hash of the shape>[-<attempt>]
+
+The name without the attempt is the physical id of the custom resource
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html).
 """
 
 import base64
@@ -13,27 +19,33 @@ HASH_CHARACTERS = 12
 LAST_ATTEMPT = 9999  # four digits fit the 63 characters of a job name beside the longest prefix
 
 
-def export_id(prefix: str, *shape: str) -> str:
+def physical_id(prefix: str, *shape: str) -> str:
+    """Name an export after what shapes it."""
     return f"{prefix}-{_digest(*shape)}"
 
 
-def is_export_id(text: str) -> bool:
+def is_physical_id(text: str) -> bool:
+    """Say whether this looks like the physical id of an export; CloudFormation makes ids up, too."""
     return re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,44}-[a-z2-7]{12}", text) is not None
 
 
 def link_id(job_arn: str, logical_id: str) -> str:
+    """Name a link, which waits for the job of another resource."""
     return f"{job_arn.rpartition('/')[2]}-link-{_digest(job_arn, logical_id)}"
 
 
-def attempt_name(physical_id: str, attempt: int) -> str:
-    return physical_id if attempt == 1 else f"{physical_id}-{attempt}"
+def attempt_name(export: str, attempt: int) -> str:
+    """Name one job of an export; attempts are counted from 1."""
+    return export if attempt == 1 else f"{export}-{attempt}"
 
 
 def job_arn(neighbour_arn: str, job_name: str) -> str:
+    """Derive the ARN of a job from any ARN of Personalize in the same account and Region."""
     return ":".join([*neighbour_arn.split(":")[:5], f"dataset-export-job/{job_name}"])
 
 
 def region_in(arn: str) -> str:
+    """Read the Region from an ARN."""
     return arn.split(":")[3]
 
 

@@ -1,17 +1,21 @@
-"""Dataset export jobs: which one belongs to a request, and how to start it.
+"""Dataset export jobs: which one belongs to an export, and how to start it.
 
-None can be stopped or deleted. The API types the status as a free string and every member as optional
-(https://docs.aws.amazon.com/personalize/latest/dg/API_DatasetExportJob.html).
+A job is CREATE PENDING, CREATE IN_PROGRESS, ACTIVE or CREATE FAILED; none can be stopped or deleted. The API types the
+status as a free string and every member as optional
+(https://docs.aws.amazon.com/personalize/latest/dg/API_DatasetExportJob.html). The attempts of an export are looked at
+in order (id, id-2, ...); `decide` is a pure function of what was seen.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-import identity
 from botocore.exceptions import ClientError
-from request import Export
-from waiting import Patience, RefusedError, ServiceErrors, code_of
+
+from . import identity
+from .errors import RefusedError, ServiceErrors, code_of
+from .properties import Export
+from .waiting import TimeBudget
 
 ACTIVE, FAILED = "ACTIVE", "CREATE FAILED"
 ATTRIBUTES = (  # in the order of Job
@@ -48,17 +52,20 @@ class Job(NamedTuple):
 
     @property
     def over(self) -> bool:
+        """Say whether it has ended, well or not."""
         return self.status in {ACTIVE, FAILED}
 
     def failed_before(self, moment: float) -> bool:
+        """Say whether it failed before a moment."""
         return self.status == FAILED and self.updated is not None and self.updated.timestamp() < moment
 
     def attributes(self) -> dict[str, str]:
+        """Give the attributes of the custom resource: every field of the API."""
         return dict(zip(ATTRIBUTES, map(_shown, self), strict=True))
 
 
 def decide(attempts: Sequence[Job], requested_at: float) -> Job | int:
-    """Gives the job to join, or the attempt to start: only when all others failed before the request."""
+    """Give the job to join, or the attempt to start: only when all others failed before the request."""
     for job in attempts:
         if job.status != FAILED:
             return job
@@ -68,7 +75,11 @@ def decide(attempts: Sequence[Job], requested_at: float) -> Job | int:
 
 
 def require_ours(job: Job, wanted: Export) -> None:
-    """What Describe leaves out proves nothing."""
+    """Check that a job under our name is this export; what Describe leaves out proves nothing.
+
+    Raises:
+        RefusedError: It is not.
+    """
     pairs = {
         "dataset": (job.dataset_arn, wanted.dataset_arn),
         "ingestion mode": (job.ingestion_mode, wanted.ingestion_mode),
@@ -84,6 +95,7 @@ def require_ours(job: Job, wanted: Export) -> None:
 
 
 def read_job(described: Mapping[str, Any], arn: str) -> Job:
+    """Read what Describe answers about a job."""
     output = described.get("jobOutput", {}).get("s3DataDestination", {})
     return Job(
         described.get("jobName", arn.rpartition("/")[2]),
@@ -101,15 +113,16 @@ def read_job(described: Mapping[str, Any], arn: str) -> Job:
 
 
 class Jobs:
-    """Those beside a dataset or another job."""
+    """The jobs in the account and Region of a dataset or of another job."""
 
-    def __init__(self, patience: Patience, neighbour_arn: str) -> None:
+    def __init__(self, time: TimeBudget, neighbour_arn: str) -> None:
         self.seen: Job | None = None  # the last one, to report when time runs out
-        self._patience = patience
+        self._time = time
         self._neighbour_arn = neighbour_arn
-        self._client = patience.outside.client("personalize", identity.region_in(neighbour_arn))
+        self._client = time.outbound.client("personalize", identity.region_in(neighbour_arn))
 
     def describe(self, arn: str) -> Job | None:
+        """Look at a job; there may be none."""
         try:
             answer = self._client.describe_dataset_export_job(datasetExportJobArn=arn)
         except ClientError as error:
@@ -118,12 +131,12 @@ class Jobs:
             raise
         job, before = read_job(answer["datasetExportJob"], arn), self.seen
         if before is None or (before.arn, before.status) != (job.arn, job.status):
-            self._patience.journal.write("INFO", "Job seen", jobName=job.name, status=job.status)
+            self._time.log.write("INFO", "Job seen", jobName=job.name, status=job.status)
         self.seen = job
         return job
 
     def attempts(self, physical_id: str) -> Iterator[Job]:
-        """Looks at them in order, up to the first that has not failed."""
+        """Look at the attempts of an export in order, up to the first that has not failed."""
         for attempt in range(1, identity.LAST_ATTEMPT + 1):
             name = identity.attempt_name(physical_id, attempt)
             job = self.describe(identity.job_arn(self._neighbour_arn, name))
@@ -133,6 +146,7 @@ class Jobs:
                 return
 
     def find(self, wanted: Export, requested_at: float) -> Job | int:
+        """Give the job to join, or the attempt to start."""
         attempts = []
         for job in self.attempts(wanted.physical_id):
             require_ours(job, wanted)
@@ -140,57 +154,63 @@ class Jobs:
         return decide(attempts, requested_at)
 
     def start_or_join(self, wanted: Export, requested_at: float) -> Job:
+        """Give the job of an export, started if need be; it may have failed within this request."""
         while True:
             try:
                 found = self.find(wanted, requested_at)
                 job = found if isinstance(found, Job) else self._begin(wanted, found)
             except ServiceErrors as error:
-                self._patience.endure(error)
+                self._time.wait_out(error)
                 continue
-            self._patience.settled()
+            self._time.succeeded()
             if job is found or job.status != FAILED:
                 return job
-            self._patience.pause(VISIBLE_POLL_SECONDS)  # the next look judges the failure
+            self._time.pause(VISIBLE_POLL_SECONDS)  # the next look judges the failure
 
     def follow(self, job: Job) -> Job:
-        since = self._patience.outside.now()
+        """Wait for the end of a job."""
+        since = self._time.outbound.now()
         while not job.over:
-            self._patience.poll(job.created.timestamp() if job.created else since)
+            self._time.poll(job.created.timestamp() if job.created else since)
             job = self.visible(job.arn)
         return job
 
     def visible(self, arn: str) -> Job:
-        """Looks at a job that exists, but may be unknown yet."""
+        """Look at a job that exists, but that Describe may not know yet.
+
+        Raises:
+            RefusedError: It has not known it for too long.
+        """
         missing_since = None
         while True:
             try:
                 job = self.describe(arn)
             except ServiceErrors as error:
-                self._patience.endure(error)
+                self._time.wait_out(error)
                 continue
             if job is not None:
-                self._patience.settled()
+                self._time.succeeded()
                 return job
-            now = self._patience.outside.now()
+            now = self._time.outbound.now()
             missing_since = now if missing_since is None else missing_since
             if now - missing_since >= VISIBLE_SECONDS:
                 raise RefusedError(f"Personalize has not known the job {arn} for {VISIBLE_SECONDS:.0f} s")
-            self._patience.pause(VISIBLE_POLL_SECONDS)
+            self._time.pause(VISIBLE_POLL_SECONDS)
 
     def _begin(self, wanted: Export, attempt: int) -> Job:
         if attempt > identity.LAST_ATTEMPT:
             raise RefusedError(f"All {identity.LAST_ATTEMPT} attempts have failed. Fix: change the generation.")
         name = identity.attempt_name(wanted.physical_id, attempt)
         if self._create(wanted, name):
-            self._patience.journal.write("INFO", "Job started", jobName=name)
+            self._time.log.write("INFO", "Job started", jobName=name)
             if wanted.wait:  # no export is over at once
-                self._patience.poll(self._patience.outside.now())
+                self._time.poll(self._time.outbound.now())
         job = self.visible(identity.job_arn(self._neighbour_arn, name))
         require_ours(job, wanted)
         return job
 
     def _create(self, wanted: Export, name: str) -> bool:
-        """Gives False when the name is taken, as by a call whose answer was lost."""
+        """Create a job; give False when the name is taken, as by a call whose answer was lost."""
         target = {"path": wanted.output_path(name)}
         if wanted.kms_key_arn:
             target["kmsKeyArn"] = wanted.kms_key_arn

@@ -113,7 +113,7 @@ class Checks:
         self._calls_read = len(calls)
         if other := {name for name in made if name.startswith(("Delete", "Untag"))}:
             self._broken(f"something is deleted: {other}")
-        if other := self._world.calls.keys() - {CREATE, DESCRIBE, "Invoke", "sleep", "say", "put"}:
+        if other := self._world.calls.keys() - {CREATE, DESCRIBE, "Invoke", "sleep", "log", "put"}:
             self._broken(f"the handler calls what it has no permission for: {other}")
 
     # -- when a job is started ---------------------------------------------------------------------------------------
@@ -234,9 +234,9 @@ class Checks:
 
 def identity(request: Request) -> list[str]:
     """What an export is: two requests that agree in this share a job."""
-    names = ("JobNamePrefix", "DatasetArn", "IngestionMode", "Bucket", "Prefix", "KmsKeyArn", "Generation")
+    names = ("ExportId", "JobNamePrefix", "DatasetArn", "IngestionMode", "Bucket", "Prefix", "KmsKeyArn", "Generation")
     shape = [str(request.properties.get(name, "")) for name in names]
-    return [str(request.event["StackId"]), str(request.event["LogicalResourceId"]), *shape]
+    return [str(request.event["StackId"]), *shape]
 
 
 def iso(epoch: float) -> str:

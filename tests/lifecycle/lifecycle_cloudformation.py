@@ -47,6 +47,7 @@ class Spec:
     max_wait: int = HOUR
     wait: bool = True
     prefix: str = "Shop-Interactions"
+    logical_id: str = "Export"  # another one when the resource moves to another function
 
     def links(self) -> list[Properties]:
         """Splits the waiting time over as many resources as it takes, as the construct does."""
@@ -64,6 +65,7 @@ class Spec:
         bucket, _, folder = self.destination.removeprefix("s3://").partition("/")
         export = {
             "ServiceToken": FUNCTION,
+            "ExportId": "Shop/Interactions",
             "JobNamePrefix": self.prefix,
             "DatasetArn": dataset_arn(self.dataset),
             "IngestionMode": self.mode,
@@ -79,10 +81,10 @@ class Spec:
             "Wait": "" if self.wait else "false",
         }
         export.update({name: value for name, value in optional.items() if value})
-        yield "Export", EXPORT, lambda _before: export
+        yield self.logical_id, EXPORT, lambda _before: export
         for number, waiting in enumerate(others, start=2):
             yield (
-                f"ExportLink{number}",
+                f"{self.logical_id}Link{number}",
                 LINK,
                 lambda before, waiting=waiting: {  # type: ignore[misc]
                     "ServiceToken": FUNCTION,
@@ -166,7 +168,7 @@ class Request:
         given = self.properties
         shape = [
             self.event["StackId"],
-            self.event["LogicalResourceId"],
+            given["ExportId"],
             given["DatasetArn"],
             given.get("IngestionMode", "ALL"),
             self.destination,

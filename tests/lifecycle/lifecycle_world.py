@@ -1,6 +1,6 @@
 """A controlled world around the real handler and the real local Personalize: clock, Lambda, wire, and what goes wrong.
 
-Only the outside of the handler is replaced. Its AWS clients are real ones: botocore serialises, parses and raises as
+Only the handler's way out is replaced. Its AWS clients are real ones: botocore serialises, parses and raises as
 ever, and just the last step, sending, is done here. Lambda is modelled after
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html: an event whose invocation dies is run
 again after one and after two minutes, and may be delivered more than once.
@@ -25,9 +25,10 @@ from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
-from index import handle
-from outside import Outside
 
+from cdk_personalize_export.handler.cloudformation import handle
+from cdk_personalize_export.handler.invocation import Invocation as HandlerInvocation
+from cdk_personalize_export.handler.outbound import Outbound
 from personalize_local.service import ApiError, Caller, Fault, PersonalizeService, Settings
 from tests.lifecycle.lifecycle_strand import Strand
 
@@ -303,7 +304,7 @@ class Invocation:
 
     def _work(self) -> None:
         _running.invocation = self
-        handle(self.event, Context(self), WorldOutside(self))
+        handle(HandlerInvocation(self.event, Context(self), WorldOutbound(self)))
 
     def _finish(self, error: BaseException | None) -> None:
         if error is None or isinstance(error, WorldEnded):
@@ -376,7 +377,7 @@ class Context:
         return int((self._ends_at - self._world.now - self._world.clock_offset) * 1000)
 
 
-class WorldOutside(Outside):
+class WorldOutbound(Outbound):
     """What the handler takes for the world."""
 
     def __init__(self, invocation: Invocation) -> None:
@@ -393,8 +394,8 @@ class WorldOutside(Outside):
     def chance(self) -> float:
         return self._world.random.random()
 
-    def say(self, line: str) -> None:
-        self._invocation.call("say", lambda: self._world.lines.append((self._invocation.request, line)), 0)
+    def write_line(self, line: str) -> None:
+        self._invocation.call("log", lambda: self._world.lines.append((self._invocation.request, line)), 0)
 
     def client(self, service: str, region: str | None = None) -> Any:
         return _client(service, region or REGION)

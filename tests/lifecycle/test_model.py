@@ -53,6 +53,7 @@ CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "max_wait": st.sampled_from([60, 60, 300, 300, 900, HOUR, 2 * HOUR]),
     "wait": st.booleans(),
     "prefix": st.sampled_from(["Shop-Interactions", "x"]),
+    "logical_id": st.sampled_from(["Export", "Moved"]),
 }
 CHANGE = st.sampled_from(sorted(CHANGES)).flatmap(lambda name: st.tuples(st.just(name), CHANGES[name]))
 

@@ -67,6 +67,16 @@ def update_of_the_role(life: Life) -> None:
     life.deploy(replace(SPEC, role="another"))
 
 
+def move_to_another_function(life: Life) -> None:
+    life.deploy()
+    life.deploy(replace(SPEC, logical_id="Moved"))
+
+
+def move_to_another_function_that_fails(life: Life) -> None:
+    life.deploy()
+    life.deploy(replace(SPEC, logical_id="Moved", generation="2"), job=(20, "The disk was full."))
+
+
 def failed_update_and_rollback(life: Life) -> None:
     life.deploy()
     life.deploy(replace(SPEC, generation="2"), job=(20, "The disk was full."))
@@ -125,6 +135,8 @@ SCENARIOS: dict[Callable[[Life], None], Expected] = {
     create_and_delete: Expected(2, 1, 2),
     update_of_the_generation: Expected(3, 2, 3),
     update_of_the_role: Expected(2, 1, 2),
+    move_to_another_function: Expected(3, 1, 3),
+    move_to_another_function_that_fails: Expected(3, 2, 3),
     failed_update_and_rollback: Expected(3, 2, 3),
     second_attempt_after_a_failed_one: Expected(2, 2, 2),
     delete_while_the_job_runs: Expected(2, 1, 2),
@@ -192,6 +204,21 @@ def test_a_life_takes_these_requests_jobs_and_invocations(scenario: Callable[[Li
         f"answers {calls['put']}, invocations {len(world.invocations)}, {CREATE} {calls[CREATE]}, "
         f"{DESCRIBE} {calls[DESCRIBE]}, Invoke {calls['Invoke']}"
     )
+
+
+def test_a_resource_with_another_logical_id_joins_the_finished_job_at_once() -> None:
+    outcome, world = play(move_to_another_function)
+    created, moved, deleted = world.cloudformation.requests
+    assert [(request.kind, request.event["LogicalResourceId"]) for request in world.cloudformation.requests] == [
+        ("Create", "Export"),
+        ("Create", "Moved"),
+        ("Delete", "Export"),
+    ]
+    assert created.physical_id == moved.physical_id == deleted.physical_id
+    assert moved.data == created.data
+    assert moved.answered_at is not None
+    assert moved.answered_at - moved.sent_at < 2
+    assert len(outcome.jobs) == 1
 
 
 @pytest.mark.parametrize(

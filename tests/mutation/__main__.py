@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = "cdk_personalize_export.handler"
 HANDLER = ROOT / "cdk_personalize_export" / "handler"
 TESTS = "tests/unit/handler"
 EXPLAINED = Path(__file__).with_name("explained.txt")
@@ -158,7 +159,7 @@ class Hunt:
             print(f"# {len(self.verdicts)}/{len(self._mutants)}: {score(self.verdicts)}\n", flush=True)
 
     def _fork(self, mutant: Mutant, reaches: Sequence[Reach]) -> Running:
-        own = f"test_{mutant.module}.py"
+        own = f"test_{mutant.module}"
 
         def promise(reach: Reach) -> tuple[int, bool, bool, float]:
             name, line = reach.item.nodeid, (mutant.module, mutant.line)
@@ -181,7 +182,7 @@ class Hunt:
         for stream in (0, 1, 2):
             os.dup2(nothing, stream)
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
-        module = sys.modules[mutant.module]
+        module = sys.modules[f"{PACKAGE}.{mutant.module}"]
         changed = _replace_code(module, mutant.source) or _replace_constants(module, mutant.source)
         if not changed:
             _start_again(mutant)
@@ -235,12 +236,12 @@ def _replace_code(module: ModuleType, source: str) -> set[Line]:
         found = _function(module, names)
         if found is not None:
             found.__code__ = after
-            return {(module.__name__, line) for code in _codes(before) for _, _, line in code.co_lines() if line}
+            return {(Path(path).stem, line) for code in _codes(before) for _, _, line in code.co_lines() if line}
 
 
 def _replace_constants(module: ModuleType, source: str) -> set[Line]:
     """Puts constants in place everywhere they were imported; gives the lines that use them, or none."""
-    fresh: dict[str, object] = {"__name__": "mutant"}
+    fresh: dict[str, object] = {"__name__": f"{PACKAGE}.mutant", "__package__": PACKAGE}
     try:
         exec(compile(source, str(module.__file__), "exec"), fresh)  # noqa: S102 - the mutant
     except Exception:  # noqa: BLE001 - no module at all
@@ -256,11 +257,10 @@ def _replace_constants(module: ModuleType, source: str) -> set[Line]:
         for other in list(sys.modules.values()):
             if vars(other).get(name, vars) is old:
                 setattr(other, name, fresh[name])
-    users = [sys.modules[path.stem] for path in HANDLER.glob("*.py")]
     return {
-        (user.__name__, line)
-        for user in users
-        for code in _codes(compile(Path(str(user.__file__)).read_text(encoding="utf-8"), "", "exec"))
+        (user.stem, line)
+        for user in HANDLER.glob("*.py")
+        for code in _codes(compile(user.read_text(encoding="utf-8"), "", "exec"))
         for line in _lines_with(code, names)
         if code.co_name != "<module>"
     }
@@ -316,9 +316,9 @@ class _Source(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._mutant = mutant
 
     def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:  # noqa: ARG002 - the interface
-        if name != self._mutant.module:
+        if name != f"{PACKAGE}.{self._mutant.module}":
             return None
-        return importlib.util.spec_from_file_location(name, HANDLER / f"{name}.py", loader=self)
+        return importlib.util.spec_from_file_location(name, HANDLER / f"{self._mutant.module}.py", loader=self)
 
     def exec_module(self, module: ModuleType) -> None:
         exec(compile(self._mutant.source, str(module.__file__), "exec"), vars(module))  # noqa: S102 - the mutant
@@ -335,10 +335,10 @@ def _start_again(mutant: Mutant) -> NoReturn:
     """Imports the handler and its tests anew, the mutant among them, and runs the tests of the module alone."""
     sys.meta_path.insert(0, _Source(mutant))
     for name in list(sys.modules):
-        if name.startswith(TESTS.replace("/", ".")) or (HANDLER / f"{name}.py").exists():
+        if name.startswith((TESTS.replace("/", "."), PACKAGE)):
             del sys.modules[name]
-    own = Path(f"{TESTS}/test_{mutant.module}.py")
-    status = pytest.main([*QUIET, str(own if own.exists() else TESTS)], plugins=[_Alarm()])
+    own = list(map(str, Path(TESTS).glob(f"test_{mutant.module}*.py")))
+    status = pytest.main([*QUIET, *(own or [TESTS])], plugins=[_Alarm()])
     os._exit(SURVIVED if status == 0 else KILLED)
 
 
@@ -410,7 +410,7 @@ def hunt(mutants: Sequence[Mutant]) -> Hunt:
 
 def main() -> int:
     """Runs the command; returns the exit status."""
-    names = sorted(path.stem for path in HANDLER.glob("*.py"))
+    names = sorted(path.stem for path in HANDLER.glob("*.py") if path.stem != "__init__")
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description="Mutation testing of the handler.")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"one of {', '.join(names)}; default all")
     parser.add_argument("--survivors", action="store_true", help="only what survived the last run")

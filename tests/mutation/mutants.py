@@ -2,8 +2,7 @@
 
 The changes are mutmut's (https://mutmut.readthedocs.io), and three of our own: a statement left out, a condition turned
 round, an `or` cut short. mutmut's own runner is not used: it puts every function behind a switch, which named tuples
-and properties do not survive, and expects modules to be imported by the path of their file, which in Lambda they are
-not.
+and properties do not survive.
 """
 
 from __future__ import annotations

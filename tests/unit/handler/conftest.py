@@ -2,15 +2,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.handler.world import FakeOutside, Post, post_office
+from tests.unit.handler.world import AnswerServer, FakeOutbound, answer_server
 
 
 @pytest.fixture
-def outside() -> FakeOutside:
-    return FakeOutside()
+def outbound() -> FakeOutbound:
+    return FakeOutbound()
 
 
 @pytest.fixture
-def post() -> Iterator[Post]:
-    with post_office() as opened:
+def server() -> Iterator[AnswerServer]:
+    with answer_server() as opened:
         yield opened

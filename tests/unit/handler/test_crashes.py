@@ -3,14 +3,15 @@
 from collections.abc import Callable
 
 import pytest
-from index import NotDeliveredError, handle
 
-from tests.unit.handler.world import Context, Crash, FakeOutside, Post, event
+from cdk_personalize_export.handler.cloudformation import NotDeliveredError, handle
+from cdk_personalize_export.handler.invocation import Invocation
+from tests.unit.handler.world import AnswerServer, Context, Crash, FakeOutbound, event
 
 RETRY_SECONDS = (60, 120)  # Lambda repeats an asynchronous invocation that failed after one and two minutes
 
 
-def crash_at(outside: FakeOutside, steps: set[int]) -> Callable[[], int]:
+def crash_at(outbound: FakeOutbound, steps: set[int]) -> Callable[[], int]:
     """Lets the invocation die at these effects; the function given back counts the effects so far."""
     count = 0
 
@@ -20,76 +21,76 @@ def crash_at(outside: FakeOutside, steps: set[int]) -> Callable[[], int]:
         if count in steps:
             raise Crash
 
-    outside.effect = effect
+    outbound.effect = effect
     return lambda: count
 
 
-def play(outside: FakeOutside, name: str, url: str, **properties: object) -> None:
+def play(outbound: FakeOutbound, name: str, url: str, **properties: object) -> None:
     """Plays Lambda with its retries and the hand-overs."""
     queue = [event(name, url, **properties)]
     while queue:
         request = queue.pop(0)
         for pause in (0, *RETRY_SECONDS):
-            outside.time += pause
+            outbound.time += pause
             try:
-                handle(request, Context(outside, 100), outside)
+                handle(Invocation(request, Context(outbound, 100), outbound))
             except (Crash, NotDeliveredError):
                 continue
             finally:
-                queue += outside.invocations
-                outside.invocations = []
+                queue += outbound.invocations
+                outbound.invocations = []
             break
 
 
 def steps_of(name: str, url: str) -> int:
-    outside = FakeOutside()
-    count = crash_at(outside, set())
-    play(outside, name, url)
+    outbound = FakeOutbound()
+    count = crash_at(outbound, set())
+    play(outbound, name, url)
     return count()
 
 
 @pytest.mark.parametrize("name", ["create", "no-wait"])
-def test_a_crash_at_any_point_starts_no_second_job_and_loses_no_answer(name: str, post: Post) -> None:
-    steps = steps_of(name, post.url)
+def test_a_crash_at_any_point_starts_no_second_job_and_loses_no_answer(name: str, server: AnswerServer) -> None:
+    steps = steps_of(name, server.url)
     assert steps > 5
-    post.bodies.clear()
+    server.bodies.clear()
     for step in range(1, steps + 1):
-        outside = FakeOutside()
-        crash_at(outside, {step})
-        play(outside, name, post.url)
-        assert len(outside.personalize.jobs) == 1, step
-        assert {answer["Status"] for answer in post.answers} == {"SUCCESS"}, step
-        assert len({answer["PhysicalResourceId"] for answer in post.answers}) == 1
-        post.bodies.clear()
+        outbound = FakeOutbound()
+        crash_at(outbound, {step})
+        play(outbound, name, server.url)
+        assert len(outbound.personalize.jobs) == 1, step
+        assert {answer["Status"] for answer in server.answers} == {"SUCCESS"}, step
+        assert len({answer["PhysicalResourceId"] for answer in server.answers}) == 1
+        server.bodies.clear()
 
 
-def test_two_crashes_at_any_two_points_start_no_second_job(post: Post) -> None:
-    steps = steps_of("create", post.url)
-    post.bodies.clear()
+def test_two_crashes_at_any_two_points_start_no_second_job(server: AnswerServer) -> None:
+    steps = steps_of("create", server.url)
+    server.bodies.clear()
     for first in range(1, steps + 1, 3):
         for second in range(first + 1, steps + 2, 4):
-            outside = FakeOutside()
-            crash_at(outside, {first, second})
-            play(outside, "create", post.url)
-            assert len(outside.personalize.jobs) == 1, (first, second)
-            assert {answer["Status"] for answer in post.answers} == {"SUCCESS"}, (first, second)
-            post.bodies.clear()
+            outbound = FakeOutbound()
+            crash_at(outbound, {first, second})
+            play(outbound, "create", server.url)
+            assert len(outbound.personalize.jobs) == 1, (first, second)
+            assert {answer["Status"] for answer in server.answers} == {"SUCCESS"}, (first, second)
+            server.bodies.clear()
 
 
-def test_a_crash_while_a_job_fails_starts_no_second_job(post: Post) -> None:
-    for step in range(1, steps_of("create", post.url) + 1):
-        post.bodies.clear()
-        outside = FakeOutside()
-        outside.personalize.reason = "no"
-        crash_at(outside, {step})
-        play(outside, "create", post.url)
-        assert len(outside.personalize.jobs) == 1, step
-        assert {answer["Status"] for answer in post.answers} == {"FAILED"}, step
+def test_a_crash_while_a_job_fails_starts_no_second_job(server: AnswerServer) -> None:
+    for step in range(1, steps_of("create", server.url) + 1):
+        server.bodies.clear()
+        outbound = FakeOutbound()
+        outbound.personalize.reason = "no"
+        crash_at(outbound, {step})
+        play(outbound, "create", server.url)
+        assert len(outbound.personalize.jobs) == 1, step
+        assert {answer["Status"] for answer in server.answers} == {"FAILED"}, step
 
 
-def test_an_answer_that_did_not_arrive_is_sent_by_lambdas_retry(post: Post) -> None:
-    outside = FakeOutside()
-    post.statuses = [500] * 10
-    play(outside, "create", post.url)
-    assert len(outside.personalize.jobs) == 1
-    assert post.answer["Status"] == "SUCCESS"
+def test_an_answer_that_did_not_arrive_is_sent_by_lambdas_retry(server: AnswerServer) -> None:
+    outbound = FakeOutbound()
+    server.statuses = [500] * 10
+    play(outbound, "create", server.url)
+    assert len(outbound.personalize.jobs) == 1
+    assert server.answer["Status"] == "SUCCESS"

@@ -2,39 +2,40 @@
 
 import re
 
-import identity
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cdk_personalize_export.handler import identity
 
 PREFIXES = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,44}", fullmatch=True)
 DATASET = "arn:aws-cn:personalize:cn-north-1:123456789012:dataset/shop/ITEMS"
 
 
 def test_the_name_of_an_export_never_changes_between_releases() -> None:
-    shape = ("stack", "logical", "dataset", "ALL", "s3://bucket/", "", "")
-    assert identity.export_id("Shop", *shape) == "Shop-qnpm7bzb44g3"
+    shape = ("stack", "export", "dataset", "ALL", "s3://bucket/", "", "")
+    assert identity.physical_id("Shop", *shape) == "Shop-w6shduz2rxgi"
 
 
 @given(PREFIXES, st.lists(st.text(), min_size=7, max_size=7))
 def test_every_name_fits_the_api(prefix: str, shape: list[str]) -> None:
-    name = identity.attempt_name(identity.export_id(prefix, *shape), identity.LAST_ATTEMPT)
+    name = identity.attempt_name(identity.physical_id(prefix, *shape), identity.LAST_ATTEMPT)
     assert re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*", name)
     assert len(name) <= 63
 
 
 @given(st.lists(st.text(), min_size=7, max_size=7), st.lists(st.text(), min_size=7, max_size=7))
 def test_two_shapes_share_a_name_only_when_they_are_equal(one: list[str], other: list[str]) -> None:
-    assert (identity.export_id("x", *one) == identity.export_id("x", *other)) == (one == other)
+    assert (identity.physical_id("x", *one) == identity.physical_id("x", *other)) == (one == other)
 
 
 @given(PREFIXES, st.lists(st.text(), min_size=7, max_size=7))
 def test_its_own_ids_are_recognised(prefix: str, shape: list[str]) -> None:
-    assert identity.is_export_id(identity.export_id(prefix, *shape))
+    assert identity.is_physical_id(identity.physical_id(prefix, *shape))
 
 
 def test_ids_of_other_making_are_not_taken_for_its_own() -> None:
-    for foreign in ("", "Shop", "2026/01/02/[$LATEST]0123456789abcdef", "Shop-5mkvufcohj6i-2", "Shop-5mkvufcohj6i\n"):
-        assert not identity.is_export_id(foreign)
+    for foreign in ("", "Shop", "2026/01/02/[$LATEST]0123456789abcdef", "Shop-i6ny2thb662y-2", "Shop-i6ny2thb662y\n"):
+        assert not identity.is_physical_id(foreign)
 
 
 def test_the_first_attempt_has_the_bare_name_and_the_next_are_numbered() -> None:

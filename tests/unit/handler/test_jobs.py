@@ -5,25 +5,27 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import boto3
-import identity
 import pytest
 from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
-from jobs import Job, Jobs, decide, read_job, require_ours
-from outside import Journal
-from request import Export, read_export, read_request
-from waiting import Patience, RefusedError
 
-from tests.unit.handler.world import START, FakeOutside, event
+from cdk_personalize_export.handler import identity
+from cdk_personalize_export.handler.errors import RefusedError
+from cdk_personalize_export.handler.jobs import Job, Jobs, decide, read_job, require_ours
+from cdk_personalize_export.handler.log import Log
+from cdk_personalize_export.handler.properties import Export, read_export
+from cdk_personalize_export.handler.waiting import TimeBudget
+from tests.unit.handler.world import START, FakeOutbound, event
 
-ID = "Shop-Interactions-5mkvufcohj6i"
+ID = "Shop-Interactions-i6ny2thb662y"
 ARN = f"arn:aws:personalize:us-east-1:123456789012:dataset-export-job/{ID}"
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
 def export(name: str = "create", **properties: object) -> Export:
-    return read_export(read_request(event(name, "https://host/answer", **properties), START))
+    found = event(name, "https://host/answer", **properties)
+    return read_export(found["StackId"], found["ResourceProperties"])
 
 
 def described(status: str, name: str = ID, when: datetime = THEN, **changes: Any) -> dict[str, Any]:
@@ -163,7 +165,7 @@ def test_times_are_told_in_utc_wherever_the_function_runs(monkeypatch: pytest.Mo
         time.tzset()
 
 
-class Stubbed(FakeOutside):
+class Stubbed(FakeOutbound):
     """Gives one client whose answers a Stubber checks against the service model."""
 
     def __init__(self) -> None:
@@ -178,8 +180,8 @@ class Stubbed(FakeOutside):
         return self.made
 
     def jobs(self) -> Jobs:
-        journal = Journal(self, "r", "l", [])
-        return Jobs(Patience(self, journal, lambda: 900.0, self.time + 3360), ARN)
+        log = Log(self, "r", "l", [])
+        return Jobs(TimeBudget(self, log, lambda: 900.0, self.time + 3360), ARN)
 
     def missing(self, name: str = ID) -> None:
         arn = ARN.replace(ID, name)
@@ -196,10 +198,10 @@ class Stubbed(FakeOutside):
 
 
 def test_a_job_is_created_with_everything_it_was_asked_for() -> None:
-    outside = Stubbed()
+    outbound = Stubbed()
     wanted = export("create-full")
-    outside.missing(wanted.physical_id)
-    outside.stubber.add_response(
+    outbound.missing(wanted.physical_id)
+    outbound.stubber.add_response(
         "create_dataset_export_job",
         {"datasetExportJobArn": ARN},
         {
@@ -217,26 +219,26 @@ def test_a_job_is_created_with_everything_it_was_asked_for() -> None:
         },
     )
     target = {"path": wanted.output_path(wanted.physical_id), "kmsKeyArn": wanted.kms_key_arn}
-    outside.shows("ACTIVE", wanted.physical_id, jobOutput={"s3DataDestination": target})
-    with outside.stubber:
-        assert outside.jobs().start_or_join(wanted, START).status == "ACTIVE"
-        outside.stubber.assert_no_pending_responses()
+    outbound.shows("ACTIVE", wanted.physical_id, jobOutput={"s3DataDestination": target})
+    with outbound.stubber:
+        assert outbound.jobs().start_or_join(wanted, START).status == "ACTIVE"
+        outbound.stubber.assert_no_pending_responses()
 
 
 def test_a_name_taken_by_an_attempt_that_failed_long_ago_leads_to_the_next() -> None:
-    outside = Stubbed()
+    outbound = Stubbed()
     long_ago = THEN - timedelta(days=1)
-    outside.missing()  # not visible for a moment
-    outside.stubber.add_client_error("create_dataset_export_job", "ResourceAlreadyExistsException")
-    outside.shows("CREATE FAILED", when=long_ago)
-    outside.shows("CREATE FAILED", when=long_ago)
-    outside.missing(f"{ID}-2")
-    outside.stubber.add_response("create_dataset_export_job", {"datasetExportJobArn": f"{ARN}-2"})
-    outside.shows("CREATE PENDING", f"{ID}-2")
-    with outside.stubber:
-        assert outside.jobs().start_or_join(export(), START).name == f"{ID}-2"
-        outside.stubber.assert_no_pending_responses()
-    assert outside.sleeps == [2, pytest.approx(2.05)]
+    outbound.missing()  # not visible for a moment
+    outbound.stubber.add_client_error("create_dataset_export_job", "ResourceAlreadyExistsException")
+    outbound.shows("CREATE FAILED", when=long_ago)
+    outbound.shows("CREATE FAILED", when=long_ago)
+    outbound.missing(f"{ID}-2")
+    outbound.stubber.add_response("create_dataset_export_job", {"datasetExportJobArn": f"{ARN}-2"})
+    outbound.shows("CREATE PENDING", f"{ID}-2")
+    with outbound.stubber:
+        assert outbound.jobs().start_or_join(export(), START).name == f"{ID}-2"
+        outbound.stubber.assert_no_pending_responses()
+    assert outbound.sleeps == [2, pytest.approx(2.05)]
 
 
 @pytest.mark.parametrize(
@@ -245,35 +247,35 @@ def test_a_name_taken_by_an_attempt_that_failed_long_ago_leads_to_the_next() -> 
 def test_a_job_is_polled_by_its_age_or_by_how_long_it_has_been_followed(
     created: datetime | None, sleeps: list[float]
 ) -> None:
-    outside = Stubbed()
+    outbound = Stubbed()
     times: dict[str, Any] = {} if created is None else {"creationDateTime": created}
     for status in ("CREATE IN_PROGRESS", "ACTIVE"):
         shown = {key: value for key, value in described(status).items() if key != "creationDateTime"}
-        outside.stubber.add_response("describe_dataset_export_job", {"datasetExportJob": {**shown, **times}})
-    with outside.stubber:
+        outbound.stubber.add_response("describe_dataset_export_job", {"datasetExportJob": {**shown, **times}})
+    with outbound.stubber:
         running = read_job({"status": "CREATE PENDING", **times}, ARN)
-        assert outside.jobs().follow(running).status == "ACTIVE"
-    assert outside.sleeps == pytest.approx(sleeps)
+        assert outbound.jobs().follow(running).status == "ACTIVE"
+    assert outbound.sleeps == pytest.approx(sleeps)
 
 
 def test_the_last_attempt_a_name_has_room_for_is_made() -> None:
-    outside = Stubbed()
-    outside.stubber.add_response("create_dataset_export_job", {"datasetExportJobArn": f"{ARN}-9999"})
-    outside.shows("CREATE PENDING", f"{ID}-9999")
-    with outside.stubber:
-        assert outside.jobs()._begin(export(), identity.LAST_ATTEMPT).name == f"{ID}-9999"
+    outbound = Stubbed()
+    outbound.stubber.add_response("create_dataset_export_job", {"datasetExportJobArn": f"{ARN}-9999"})
+    outbound.shows("CREATE PENDING", f"{ID}-9999")
+    with outbound.stubber:
+        assert outbound.jobs()._begin(export(), identity.LAST_ATTEMPT).name == f"{ID}-9999"
 
 
 def test_attempts_end_where_the_name_is_full() -> None:
-    outside = Stubbed()
+    outbound = Stubbed()
     with pytest.raises(RefusedError, match=r"All 9999 attempts have failed. Fix: change the generation."):
-        outside.jobs()._begin(export(), identity.LAST_ATTEMPT + 1)
+        outbound.jobs()._begin(export(), identity.LAST_ATTEMPT + 1)
 
 
 def test_no_more_attempts_are_looked_at_than_a_name_can_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "LAST_ATTEMPT", 2)
-    outside = Stubbed()
-    outside.shows("CREATE FAILED")
-    outside.shows("CREATE FAILED", f"{ID}-2")
-    with outside.stubber:
-        assert len(list(outside.jobs().attempts(ID))) == 2
+    outbound = Stubbed()
+    outbound.shows("CREATE FAILED")
+    outbound.shows("CREATE FAILED", f"{ID}-2")
+    with outbound.stubber:
+        assert len(list(outbound.jobs().attempts(ID))) == 2

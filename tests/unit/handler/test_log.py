@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from tests.unit.handler.test_index import ARN, CREATE, DESCRIBE, ID, OURS, RUNS_ON
-from tests.unit.handler.world import FakeOutside, Post, Refusal, event, run
+from tests.unit.handler.test_exports import ARN, CREATE, DESCRIBE, ID, OURS, RUNS_ON
+from tests.unit.handler.world import AnswerServer, FakeOutbound, Refusal, event, run
 
 Line = tuple[str, str, dict[str, Any], float]
 RECEIVED: Line = ("INFO", "Received", {"kind": "Create", "physicalId": ""}, 0)
 DELETE_RECEIVED: Line = ("INFO", "Received", {"kind": "Delete", "physicalId": ID}, 0)
 
 
-def story(outside: FakeOutside) -> list[Line]:
-    for line in outside.lines:
+def story(outbound: FakeOutbound) -> list[Line]:
+    for line in outbound.lines:
         assert line.pop("requestId") == "6f1c1f0c-7d6c-4c9b-9d3d-2f4b6b1a0e11"
         assert line.pop("logicalId") == "InteractionsExport"
-    return [(line.pop("level"), line.pop("message"), line, line.pop("elapsed")) for line in outside.lines]
+    return [(line.pop("level"), line.pop("message"), line, line.pop("elapsed")) for line in outbound.lines]
 
 
 def seen(status: str, seconds: float) -> Line:
@@ -29,11 +29,11 @@ def answered(status: str, seconds: float) -> Line:
     return ("INFO", "Answered", {"status": status, "physicalId": ID}, seconds)
 
 
-def test_a_create_that_waits_an_error_out(outside: FakeOutside, post: Post) -> None:
-    outside.personalize.refusals[CREATE] = [Refusal("ThrottlingException", "Rate exceeded")]
-    run(outside, event("create", post.url))
+def test_a_create_that_waits_an_error_out(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.refusals[CREATE] = [Refusal("ThrottlingException", "Rate exceeded")]
+    run(outbound, event("create", server.url))
     error = "Rate exceeded (ThrottlingException from CreateDatasetExportJob)"
-    assert story(outside) == [
+    assert story(outbound) == [
         RECEIVED,
         ("WARNING", "Waiting an error out", {"error": error}, 0),
         started(1.5),
@@ -43,10 +43,10 @@ def test_a_create_that_waits_an_error_out(outside: FakeOutside, post: Post) -> N
     ]
 
 
-def test_a_job_that_fails(outside: FakeOutside, post: Post) -> None:
-    outside.personalize.reason = "no"
-    run(outside, event("create", post.url))
-    assert story(outside) == [
+def test_a_job_that_fails(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.reason = "no"
+    run(outbound, event("create", server.url))
+    assert story(outbound) == [
         RECEIVED,
         started(0),
         seen("CREATE IN_PROGRESS", 2.0),
@@ -56,11 +56,11 @@ def test_a_job_that_fails(outside: FakeOutside, post: Post) -> None:
     ]
 
 
-def test_a_hand_over_and_a_deadline(outside: FakeOutside, post: Post) -> None:
-    outside.personalize.seconds = 1000
-    run(outside, event("create", post.url, MaxWaitSeconds="900"))
+def test_a_hand_over_and_a_deadline(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.seconds = 1000
+    run(outbound, event("create", server.url, MaxWaitSeconds="900"))
     reason = f"The dataset export job is still CREATE IN_PROGRESS after 15 min; {RUNS_ON}"
-    assert story(outside) == [
+    assert story(outbound) == [
         RECEIVED,
         started(0),
         seen("CREATE IN_PROGRESS", 2.0),
@@ -73,11 +73,11 @@ def test_a_hand_over_and_a_deadline(outside: FakeOutside, post: Post) -> None:
     ]
 
 
-def test_a_delete_that_waits_as_long_as_it_may(outside: FakeOutside, post: Post) -> None:
-    outside.personalize.add(ID, **OURS)
-    outside.personalize.jobs[ID]["seconds"] = 9999
-    run(outside, event("delete", post.url))
-    assert story(outside) == [
+def test_a_delete_that_waits_as_long_as_it_may(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS)
+    outbound.personalize.jobs[ID]["seconds"] = 9999
+    run(outbound, event("delete", server.url))
+    assert story(outbound) == [
         DELETE_RECEIVED,
         seen("CREATE IN_PROGRESS", 0),
         ("WARNING", "The job still runs, and Delete waits no longer", {}, 840),
@@ -85,26 +85,26 @@ def test_a_delete_that_waits_as_long_as_it_may(outside: FakeOutside, post: Post)
     ]
 
 
-def test_a_delete_that_is_refused(outside: FakeOutside, post: Post) -> None:
-    outside.personalize.refusals[DESCRIBE] = [Refusal("AccessDeniedException", "no")]
-    run(outside, event("delete", post.url))
+def test_a_delete_that_is_refused(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.refusals[DESCRIBE] = [Refusal("AccessDeniedException", "no")]
+    run(outbound, event("delete", server.url))
     error = "no (AccessDeniedException from DescribeDatasetExportJob)"
-    assert story(outside) == [
+    assert story(outbound) == [
         DELETE_RECEIVED,
         ("WARNING", "Delete does not wait", {"error": error}, 0),
         answered("SUCCESS", 0),
     ]
 
 
-def test_a_request_whose_url_may_not_be_answered(outside: FakeOutside) -> None:
-    run(outside, event("create", "ftp://127.0.0.1/"))
-    assert story(outside) == [
+def test_a_request_whose_url_may_not_be_answered(outbound: FakeOutbound) -> None:
+    run(outbound, event("create", "ftp://127.0.0.1/"))
+    assert story(outbound) == [
         ("ERROR", "There is no ResponseURL that may be answered (https only), so nothing is done", {}, 0)
     ]
 
 
-def test_an_answer_that_is_refused(outside: FakeOutside, post: Post) -> None:
-    post.statuses = [403, 403]
-    run(outside, event("rollback", post.url, Wait="false"))
+def test_an_answer_that_is_refused(outbound: FakeOutbound, server: AnswerServer) -> None:
+    server.statuses = [403, 403]
+    run(outbound, event("rollback", server.url, Wait="false"))
     text = "CloudFormation takes no answer any more, the request is over: HTTP 403"
-    assert story(outside)[-1] == ("ERROR", text, {}, 0.8)
+    assert story(outbound)[-1] == ("ERROR", text, {}, 0.8)

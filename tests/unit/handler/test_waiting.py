@@ -3,29 +3,20 @@
 import pytest
 from botocore.exceptions import (
     ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ReadTimeoutError,
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from outside import Journal
-from waiting import (
-    FINAL,
-    PASSING,
-    PROPAGATING,
+
+from cdk_personalize_export.handler.errors import RefusedError
+from cdk_personalize_export.handler.log import Log
+from cdk_personalize_export.handler.waiting import (
     DeadlineReachedError,
     InvocationEndingError,
-    Patience,
-    RefusedError,
+    TimeBudget,
     poll_pause,
     retry_pause,
-    text_of,
-    verdict,
 )
-
-from tests.unit.handler.world import Context, FakeOutside
+from tests.unit.handler.world import Context, FakeOutbound
 
 CHANCE = st.floats(0, 1, exclude_max=True)
 S3_REFUSAL = (
@@ -34,10 +25,10 @@ S3_REFUSAL = (
 )
 
 
-def patience(outside: FakeOutside, *, wait: float = 3360, invocation: float = 900) -> Patience:
-    context = Context(outside, invocation)
-    journal = Journal(outside, "r", "l", [])
-    return Patience(outside, journal, lambda: context.get_remaining_time_in_millis() / 1000, outside.time + wait)
+def budget(outbound: FakeOutbound, *, wait: float = 3360, invocation: float = 900) -> TimeBudget:
+    context = Context(outbound, invocation)
+    log = Log(outbound, "r", "l", [])
+    return TimeBudget(outbound, log, lambda: context.get_remaining_time_in_millis() / 1000, outbound.time + wait)
 
 
 def error(code: str, message: str = "no", **metadata: int) -> ClientError:
@@ -79,165 +70,93 @@ def test_retries_double() -> None:
     assert [retry_pause(errors, 1) for errors in range(6)] == [2, 4, 8, 16, 30, 30]
 
 
-def test_a_pause_ends_at_the_deadline(outside: FakeOutside) -> None:
-    waiting = patience(outside, wait=10)
+def test_a_pause_ends_at_the_deadline(outbound: FakeOutbound) -> None:
+    waiting = budget(outbound, wait=10)
     waiting.pause(10)
     with pytest.raises(DeadlineReachedError):
         waiting.pause(1)
     assert waiting.over()
-    assert outside.sleeps == [10]
+    assert outbound.sleeps == [10]
 
 
-def test_a_pause_ends_a_minute_before_the_invocation_does(outside: FakeOutside) -> None:
+def test_a_pause_ends_a_minute_before_the_invocation_does(outbound: FakeOutbound) -> None:
     with pytest.raises(InvocationEndingError):
-        patience(outside).pause(1000)
-    assert outside.sleeps == [840]
+        budget(outbound).pause(1000)
+    assert outbound.sleeps == [840]
 
 
-def test_a_deadline_at_the_end_of_the_invocation_is_the_deadline(outside: FakeOutside) -> None:
+def test_a_deadline_at_the_end_of_the_invocation_is_the_deadline(outbound: FakeOutbound) -> None:
     with pytest.raises(DeadlineReachedError):
-        patience(outside, wait=840).pause(1000)
+        budget(outbound, wait=840).pause(1000)
 
 
-def test_errors_in_a_row_are_waited_out_longer_and_longer(outside: FakeOutside) -> None:
-    waiting = patience(outside)
+def test_errors_in_a_row_are_waited_out_longer_and_longer(outbound: FakeOutbound) -> None:
+    waiting = budget(outbound)
     for _ in range(6):
-        waiting.endure(error("ThrottlingException"))
-    waiting.settled()
-    waiting.endure(error("ThrottlingException"))
-    assert outside.sleeps == [1.5, 3, 6, 12, 22.5, 22.5, 1.5]
+        waiting.wait_out(error("ThrottlingException"))
+    waiting.succeeded()
+    waiting.wait_out(error("ThrottlingException"))
+    assert outbound.sleeps == [1.5, 3, 6, 12, 22.5, 22.5, 1.5]
 
 
-def test_a_short_function_keeps_a_quarter_of_its_time(outside: FakeOutside) -> None:
+def test_a_short_function_keeps_a_quarter_of_its_time(outbound: FakeOutbound) -> None:
     with pytest.raises(InvocationEndingError):
-        patience(outside, invocation=10).pause(30)
-    assert outside.sleeps == [7.5]
+        budget(outbound, invocation=10).pause(30)
+    assert outbound.sleeps == [7.5]
 
 
-def endure_for_ever(waiting: Patience, problem: Exception) -> None:
+def wait_out_for_ever(waiting: TimeBudget, problem: Exception) -> None:
     while True:
-        waiting.endure(problem)
+        waiting.wait_out(problem)
 
 
-def test_passing_errors_are_waited_out_until_the_deadline(outside: FakeOutside) -> None:
-    waiting = patience(outside, wait=300)
+def test_passing_errors_are_waited_out_until_the_deadline(outbound: FakeOutbound) -> None:
+    waiting = budget(outbound, wait=300)
     with pytest.raises(DeadlineReachedError):
-        endure_for_ever(waiting, error("LimitExceededException", "More than 5 resources"))
-    assert sum(outside.sleeps) == pytest.approx(300)
+        wait_out_for_ever(waiting, error("LimitExceededException", "More than 5 resources"))
+    assert sum(outbound.sleeps) == pytest.approx(300)
     assert waiting.last_error == "More than 5 resources (LimitExceededException from CreateDatasetExportJob)"
 
 
-def test_a_refusal_is_retried_for_two_minutes_and_then_quoted(outside: FakeOutside) -> None:
-    waiting = patience(outside)
+def test_a_refusal_is_retried_for_two_minutes_and_then_quoted(outbound: FakeOutbound) -> None:
+    waiting = budget(outbound)
     refusal = "fix bucket policy on exports (InvalidInputException from CreateDatasetExportJob)"
     with pytest.raises(RefusedError) as raised:
-        endure_for_ever(waiting, error("InvalidInputException", "fix bucket policy on exports"))
+        wait_out_for_ever(waiting, error("InvalidInputException", "fix bucket policy on exports"))
     assert str(raised.value) == f"{refusal}; tried again for 120 s in case a permission was on its way"
-    assert sum(outside.sleeps) == pytest.approx(120)
+    assert sum(outbound.sleeps) == pytest.approx(120)
 
 
-def test_a_yes_in_between_opens_the_window_again(outside: FakeOutside) -> None:
-    waiting = patience(outside)
+def test_a_yes_in_between_opens_the_window_again(outbound: FakeOutbound) -> None:
+    waiting = budget(outbound)
     for _ in range(3):
         for _ in range(4):
-            waiting.endure(error("AccessDeniedException"))
+            waiting.wait_out(error("AccessDeniedException"))
         waiting.pause(100)
-        waiting.settled()
+        waiting.succeeded()
     assert (waiting.refused_since, waiting.last_error) == (None, "")
 
 
-def test_a_refusal_is_tried_again_to_the_last_second_of_its_window(outside: FakeOutside) -> None:
-    waiting = patience(outside)
-    waiting.endure(error("AccessDeniedException"))
+def test_a_refusal_is_tried_again_to_the_last_second_of_its_window(outbound: FakeOutbound) -> None:
+    waiting = budget(outbound)
+    waiting.wait_out(error("AccessDeniedException"))
     waiting.pause(117.5)
-    waiting.endure(error("AccessDeniedException"))
-    assert outside.sleeps == [1.5, 117.5, 1]
+    waiting.wait_out(error("AccessDeniedException"))
+    assert outbound.sleeps == [1.5, 117.5, 1]
     with pytest.raises(RefusedError):
-        waiting.endure(error("AccessDeniedException"))
+        waiting.wait_out(error("AccessDeniedException"))
 
 
-def test_a_final_error_is_quoted_at_once(outside: FakeOutside) -> None:
+def test_a_final_error_is_quoted_at_once(outbound: FakeOutbound) -> None:
     with pytest.raises(RefusedError, match=r"no \(TooManyTagsException from CreateDatasetExportJob\)"):
-        patience(outside).endure(error("TooManyTagsException"))
-    assert outside.sleeps == []
+        budget(outbound).wait_out(error("TooManyTagsException"))
+    assert outbound.sleeps == []
 
 
-def test_a_last_look_has_a_short_time_of_its_own(outside: FakeOutside) -> None:
-    waiting = patience(outside, wait=0)
+def test_a_last_look_has_a_short_time_of_its_own(outbound: FakeOutbound) -> None:
+    waiting = budget(outbound, wait=0)
     assert waiting.over()
-    grace = waiting.grace(30)
+    grace = waiting.extended(30)
     with pytest.raises(DeadlineReachedError):
         grace.pause(31)
-    assert outside.sleeps == [30]
-
-
-@pytest.mark.parametrize(
-    "passing",
-    [
-        error("ThrottlingException"),
-        error("Throttling"),
-        error("TooManyRequestsException"),
-        error("LimitExceededException", "More than 5 resources with PENDING or IN_PROGRESS status."),
-        error("ResourceInUseException"),
-        error("Anything", HTTPStatusCode=500),
-        error("ServiceUnavailable", HTTPStatusCode=503),
-        error("Anything", HTTPStatusCode=429),
-        EndpointConnectionError(endpoint_url="https://personalize"),
-        ConnectTimeoutError(endpoint_url="https://personalize"),
-        ReadTimeoutError(endpoint_url="https://personalize"),
-    ],
-    ids=str,
-)
-def test_what_passes_by_itself_is_waited_out(passing: Exception) -> None:
-    assert verdict(passing) == PASSING
-
-
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        error("AccessDeniedException", "User is not authorized to perform: iam:PassRole"),
-        error("AccessDenied"),
-        error("InvalidInputException", S3_REFUSAL),
-        error("InvalidInputException", "Personalize can not assume the role arn:aws:iam::123456789012:role/export"),
-        error("InvalidInputException", "The given role does not exist"),
-    ],
-    ids=str,
-)
-def test_a_permission_on_its_way_gets_a_second_chance(refusal: Exception) -> None:
-    assert verdict(refusal) == PROPAGATING
-
-
-@pytest.mark.parametrize(
-    "final",
-    [
-        error("InvalidInputException", "The dataset has no schema"),
-        error(
-            "InvalidInputException", "1 validation error detected: Value 'x' at 'roleArn' failed to satisfy constraint"
-        ),
-        error("ResourceNotFoundException", "No such dataset in the bucket"),
-        error("TooManyTagsException"),
-        error("TooManyTagsException", HTTPStatusCode=400),
-        error("TooManyTagsException", RetryAttempts=0),
-        NoCredentialsError(),
-        ValueError("ours"),
-    ],
-    ids=str,
-)
-def test_everything_else_is_the_answer_at_once(final: Exception) -> None:
-    assert verdict(final) == FINAL
-
-
-def test_the_service_is_quoted_word_for_word_before_anything_else() -> None:
-    assert text_of(error("InvalidInputException", S3_REFUSAL)) == (
-        f"{S3_REFUSAL} (InvalidInputException from CreateDatasetExportJob)"
-    )
-    assert text_of(error("Odd", "")) == "The service gave no reason. (Odd from CreateDatasetExportJob)"
-    assert text_of(NoCredentialsError()) == "Unable to locate credentials (NoCredentialsError)"
-
-
-def test_a_service_that_cannot_be_reached_is_named_with_what_a_vpc_needs() -> None:
-    """Without an endpoint, packets vanish: the connection times out."""
-    assert text_of(ConnectTimeoutError(endpoint_url="https://personalize.us-east-1.amazonaws.com/")) == (
-        'Connect timeout on endpoint URL: "https://personalize.us-east-1.amazonaws.com/" (ConnectTimeoutError); in a '
-        "VPC, a function needs an interface endpoint of this service that lets it in, or a NAT gateway"
-    )
+    assert outbound.sleeps == [30]

@@ -17,8 +17,10 @@ import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
-from index import handle
-from outside import Outside
+
+from cdk_personalize_export.handler.cloudformation import handle
+from cdk_personalize_export.handler.invocation import Invocation
+from cdk_personalize_export.handler.outbound import Outbound
 
 START = 1_767_323_045.0  # 2026-01-02T03:04:05Z, the X-Amz-Date of the events in tests/fixtures/events
 EVENTS = Path(__file__).parents[2] / "fixtures" / "events"
@@ -50,7 +52,7 @@ class Raw:
 
 
 @dataclass
-class Post:
+class AnswerServer:
     """A real HTTP server in the place of CloudFormation's presigned URL."""
 
     url: str
@@ -70,17 +72,17 @@ class Post:
 
 
 @contextmanager
-def post_office() -> Iterator[Post]:
+def answer_server() -> Iterator[AnswerServer]:
     """Opens the server; it takes what it is sent and answers with the statuses it was given, then with 200."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            status = post.statuses.pop(0) if post.statuses else 200
-            post.targets.append(self.path)
+            status = answers.statuses.pop(0) if answers.statuses else 200
+            answers.targets.append(self.path)
             if 200 <= status < 300:
-                post.bodies.append(body)
-                post.headers.append(dict(self.headers))
+                answers.bodies.append(body)
+                answers.headers.append(dict(self.headers))
             if status:
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
@@ -97,11 +99,11 @@ def post_office() -> Iterator[Post]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     query = f"X-Amz-Date=20260102T030405Z&X-Amz-Expires=7200&X-Amz-Signature={SIGNATURE}"
-    post = Post(f"http://127.0.0.1:{server.server_port}/arn%3Aaws%3Acloudformation/answer?{query}")
+    answers = AnswerServer(f"http://127.0.0.1:{server.server_port}/arn%3Aaws%3Acloudformation/answer?{query}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield post
+        yield answers
     finally:
         server.shutdown()
         thread.join()
@@ -165,8 +167,8 @@ class Personalize:
         return {"datasetExportJob": {**found, **times, **failure, "datasetExportJobArn": arn, "status": status}}
 
 
-class FakeOutside(Outside):
-    """The outside with counted time, a captured log and AWS answered by the test."""
+class FakeOutbound(Outbound):
+    """The outbound with counted time, a captured log and AWS answered by the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,7 +194,7 @@ class FakeOutside(Outside):
     def chance(self) -> float:
         return self.luck
 
-    def say(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         assert "\n" not in line
         self.lines.append(json.loads(line))
 
@@ -254,12 +256,12 @@ class Context:
     log_stream_name = "2026/01/02/[$LATEST]0123456789abcdef"
     invoked_function_arn = FUNCTION
 
-    def __init__(self, outside: FakeOutside, seconds: float) -> None:
-        self._outside = outside
-        self._end = outside.time + seconds
+    def __init__(self, outbound: FakeOutbound, seconds: float) -> None:
+        self._outbound = outbound
+        self._end = outbound.time + seconds
 
     def get_remaining_time_in_millis(self) -> int:
-        return int((self._end - self._outside.time) * 1000)
+        return int((self._end - self._outbound.time) * 1000)
 
 
 def event(name: str, url: str, **properties: object) -> dict[str, Any]:
@@ -271,12 +273,12 @@ def event(name: str, url: str, **properties: object) -> dict[str, Any]:
     return found
 
 
-def run(outside: FakeOutside, request: Mapping[str, Any], seconds: float = 900.0) -> int:
+def run(outbound: FakeOutbound, request: Mapping[str, Any], seconds: float = 900.0) -> int:
     """Plays Lambda: runs the request and every hand-over that follows; gives the number of invocations."""
     queue, invocations = [dict(request)], 0
     while queue:
         invocations += 1
-        handle(queue.pop(0), Context(outside, seconds), outside)
-        queue += outside.invocations
-        outside.invocations = []
+        handle(Invocation(queue.pop(0), Context(outbound, seconds), outbound))
+        queue += outbound.invocations
+        outbound.invocations = []
     return invocations

@@ -43,7 +43,7 @@ def test_a_life_makes_one_job_for_each_shape_and_a_rollback_none(capsys: pytest.
     assert main(["create", "update", "rollback", "delete"]) == 0
     text = capsys.readouterr().out
     created = [line for line in calls(text) if "CreateDatasetExportJob" in line]
-    assert [line.split()[2] for line in created] == ["Shop-Interactions-5mkvufcohj6i", "Shop-Interactions-syml5r6p4pba"]
+    assert [line.split()[2] for line in created] == ["Shop-Interactions-i6ny2thb662y", "Shop-Interactions-mifxhimenhhv"]
     first, second, third, _ = answers(text)
     assert first["PhysicalResourceId"] == third["PhysicalResourceId"] != second["PhysicalResourceId"]
 
@@ -76,7 +76,7 @@ def test_a_link_waits_for_the_job_it_names(capsys: pytest.CaptureFixture[str]) -
     assert main(["link"]) == 0
     text = capsys.readouterr().out
     assert not any("CreateDatasetExportJob" in line for line in calls(text))
-    assert answers(text)[0]["PhysicalResourceId"] == "Shop-Interactions-5mkvufcohj6i-link-rdayikwvgv3n"
+    assert answers(text)[0]["PhysicalResourceId"] == "Shop-Interactions-i6ny2thb662y-link-gysdaqc4b75u"
 
 
 def test_a_deadline_carried_along_moves_with_the_time_the_event_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +137,7 @@ def test_what_is_no_event_is_told_in_one_line(
 def test_an_event_that_gets_no_answer_is_an_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tools.replay.Post.url", lambda _self, _sent_at: "ftp://127.0.0.1/")
+    monkeypatch.setattr("tools.replay.AnswerServer.url", lambda _self, _sent_at: "ftp://127.0.0.1/")
     assert main(["create"]) == 1
     assert "NOT ANSWERED after 0.0 s: 0 calls, 1 invocation" in capsys.readouterr().out
 

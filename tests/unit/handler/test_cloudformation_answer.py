@@ -4,30 +4,32 @@ import json
 from http.client import HTTPException
 from typing import Any
 
-import index
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from index import (
-    CLOUDFORMATION_LIMIT_BYTES,
+
+from cdk_personalize_export.handler import cloudformation
+from cdk_personalize_export.handler.cloudformation import (
     FAILED,
+    LIMIT_BYTES,
     SUCCESS,
     Answer,
-    Desk,
+    Exchange,
     NotDeliveredError,
     encode,
+    read_request,
+    secrets_in,
 )
-from outside import Journal
-from request import read_request, secrets_in
-from waiting import Patience
-
+from cdk_personalize_export.handler.invocation import Invocation
+from cdk_personalize_export.handler.log import Log
+from cdk_personalize_export.handler.waiting import TimeBudget
 from tests.unit.handler import world
-from tests.unit.handler.world import SIGNATURE, FakeOutside, event
+from tests.unit.handler.world import SIGNATURE, FakeOutbound, event
 
 URL = f"http://127.0.0.1:1/answer?X-Amz-Signature={SIGNATURE}"
 REQUEST = read_request(event("create", URL), 0)
 LOG = "/aws/lambda/export, stream 2026/01/02/[$LATEST]0123456789abcdef"
-JOB = "arn:aws:personalize:us-east-1:123456789012:dataset-export-job/Shop-Interactions-5mkvufcohj6i"
+JOB = "arn:aws:personalize:us-east-1:123456789012:dataset-export-job/Shop-Interactions-i6ny2thb662y"
 TAIL = f" (job: {JOB}; log: {LOG})"
 TEXT = st.text(st.characters(exclude_categories=[]))  # every category: control, astral, and lone surrogates too
 LONG_TEXT = st.builds(lambda text, times: text * times, TEXT, st.integers(0, 3000))
@@ -37,18 +39,18 @@ def reason_of(body: bytes) -> str:
     return str(json.loads(body)["Reason"])
 
 
-def deliver(outside: FakeOutside, url: str, *, seconds: float = 900, answer: Answer | None = None) -> None:
-    context = world.Context(outside, seconds)
-    journal = Journal(outside, "r", "l", secrets_in(URL))
-    patience = Patience(outside, journal, lambda: context.get_remaining_time_in_millis() / 1000, 0)
-    desk = Desk(REQUEST._replace(response_url=url), {}, context, outside, journal, patience)
-    index.deliver(answer or Answer(SUCCESS, "id", data={}), desk)
+def deliver(outbound: FakeOutbound, url: str, *, seconds: float = 900, answer: Answer | None = None) -> None:
+    invocation = Invocation({}, world.Context(outbound, seconds), outbound)
+    log = Log(outbound, "r", "l", secrets_in(URL))
+    budget = TimeBudget(outbound, log, invocation.remaining, 0)
+    exchange = Exchange(REQUEST._replace(response_url=url), invocation, log, budget)
+    cloudformation.deliver(answer or Answer(SUCCESS, "id", data={}), exchange)
 
 
 @given(LONG_TEXT)
 def test_no_reason_makes_the_body_too_large_or_loses_the_job_and_the_log(reason: str) -> None:
     body = encode(REQUEST, Answer(FAILED, "id", reason, JOB), LOG)
-    assert len(body) <= CLOUDFORMATION_LIMIT_BYTES
+    assert len(body) <= LIMIT_BYTES
     shown = reason_of(body)
     assert shown.endswith(TAIL)
     whole = reason.encode("utf-8", "replace").decode()
@@ -61,7 +63,7 @@ def test_a_cut_reason_is_as_long_as_possible_and_ends_between_characters(count: 
     body = encode(REQUEST, Answer(FAILED, "id", character * count, JOB), LOG)
     shown = reason_of(body).removesuffix(TAIL)
     if shown.endswith("…"):
-        assert len(body) > CLOUDFORMATION_LIMIT_BYTES - 8
+        assert len(body) > LIMIT_BYTES - 8
         assert set(shown[:-1]) == {character.encode("utf-8", "replace").decode()}
 
 
@@ -88,7 +90,7 @@ def test_a_log_name_that_leaves_no_room_for_a_reason_is_cut_itself() -> None:
 
 @given(LONG_TEXT, LONG_TEXT)
 def test_a_monstrous_log_name_still_leaves_a_body_that_fits(reason: str, log: str) -> None:
-    assert len(encode(REQUEST, Answer(FAILED, "id", reason, JOB), log)) <= CLOUDFORMATION_LIMIT_BYTES
+    assert len(encode(REQUEST, Answer(FAILED, "id", reason, JOB), log)) <= LIMIT_BYTES
 
 
 def test_a_reason_without_a_job_names_the_log() -> None:
@@ -98,7 +100,7 @@ def test_a_reason_without_a_job_names_the_log() -> None:
 @given(st.dictionaries(st.sampled_from(["FailureReason", "KmsKeyArn", "OutputPath"]), LONG_TEXT))
 def test_no_attribute_makes_the_body_too_large(data: dict[str, str]) -> None:
     body = encode(REQUEST, Answer(SUCCESS, "id", data=data), LOG)
-    assert len(body) <= CLOUDFORMATION_LIMIT_BYTES
+    assert len(body) <= LIMIT_BYTES
     assert json.loads(body)["Data"].keys() == data.keys()
 
 
@@ -136,59 +138,63 @@ def test_a_success_says_just_what_cloudformation_asks_for() -> None:
     }
 
 
-def test_the_put_carries_no_content_type_and_the_url_as_it_was_signed(outside: FakeOutside, post: world.Post) -> None:
-    deliver(outside, post.url)
-    headers = {name.lower(): value for name, value in post.headers[0].items()}
+def test_the_put_carries_no_content_type_and_the_url_as_it_was_signed(
+    outbound: FakeOutbound, server: world.AnswerServer
+) -> None:
+    deliver(outbound, server.url)
+    headers = {name.lower(): value for name, value in server.headers[0].items()}
     assert headers["content-type"] == ""
-    assert headers["content-length"] == str(len(post.bodies[0]))
-    assert post.url.endswith(post.targets[0])
-    assert "%3A" in post.targets[0]
+    assert headers["content-length"] == str(len(server.bodies[0]))
+    assert server.url.endswith(server.targets[0])
+    assert "%3A" in server.targets[0]
 
 
 @pytest.mark.parametrize("status", [0, 408, 429, 500, 503])
-def test_a_put_that_failed_in_passing_is_repeated(outside: FakeOutside, post: world.Post, status: int) -> None:
-    post.statuses = [status, status]
-    deliver(outside, post.url)
-    assert len(post.targets) == 3
-    assert len(post.bodies) == 1
-    assert outside.sleeps == [0.75, 1.5]
+def test_a_put_that_failed_in_passing_is_repeated(
+    outbound: FakeOutbound, server: world.AnswerServer, status: int
+) -> None:
+    server.statuses = [status, status]
+    deliver(outbound, server.url)
+    assert len(server.targets) == 3
+    assert len(server.bodies) == 1
+    assert outbound.sleeps == [0.75, 1.5]
 
 
 @pytest.mark.parametrize("status", [300, 301, 400, 403, 499])
 def test_a_request_that_is_over_ends_quietly_after_one_more_try(
-    outside: FakeOutside, post: world.Post, status: int
+    outbound: FakeOutbound, server: world.AnswerServer, status: int
 ) -> None:
-    post.statuses = [status] * 5
-    deliver(outside, post.url)
-    assert len(post.targets) == 2
-    assert outside.errors() == [f"CloudFormation takes no answer any more, the request is over: HTTP {status}"]
+    server.statuses = [status] * 5
+    deliver(outbound, server.url)
+    assert len(server.targets) == 2
+    assert outbound.errors() == [f"CloudFormation takes no answer any more, the request is over: HTTP {status}"]
 
 
-def test_a_hiccup_of_the_presigned_url_is_survived(outside: FakeOutside, post: world.Post) -> None:
-    post.statuses = [403]
-    deliver(outside, post.url)
-    assert post.answer["Status"] == "SUCCESS"
+def test_a_hiccup_of_the_presigned_url_is_survived(outbound: FakeOutbound, server: world.AnswerServer) -> None:
+    server.statuses = [403]
+    deliver(outbound, server.url)
+    assert server.answer["Status"] == "SUCCESS"
 
 
-def test_an_answer_nobody_takes_makes_lambda_run_the_request_again(outside: FakeOutside) -> None:
+def test_an_answer_nobody_takes_makes_lambda_run_the_request_again(outbound: FakeOutbound) -> None:
     with pytest.raises(NotDeliveredError, match=r"^CloudFormation did not take the answer: ConnectionRefusedError$"):
-        deliver(outside, URL)
-    assert outside.sleeps == [0.75, 1.5, 3, 6, 11.25, 11.25, 11.25, 11.25, 11.25]
-    assert outside.errors() == ["The answer did not arrive, so Lambda runs the request again: ConnectionRefusedError"]
+        deliver(outbound, URL)
+    assert outbound.sleeps == [0.75, 1.5, 3, 6, 11.25, 11.25, 11.25, 11.25, 11.25]
+    assert outbound.errors() == ["The answer did not arrive, so Lambda runs the request again: ConnectionRefusedError"]
 
 
-def test_the_put_gives_up_before_the_invocation_ends(outside: FakeOutside, post: world.Post) -> None:
-    post.statuses = [500] * 99
+def test_the_put_gives_up_before_the_invocation_ends(outbound: FakeOutbound, server: world.AnswerServer) -> None:
+    server.statuses = [500] * 99
     with pytest.raises(NotDeliveredError, match="HTTP 500"):
-        deliver(outside, post.url, seconds=4.25)
-    assert outside.sleeps == [0.75, 1.5]  # two seconds are left to end in
+        deliver(outbound, server.url, seconds=4.25)
+    assert outbound.sleeps == [0.75, 1.5]  # two seconds are left to end in
 
 
 @pytest.mark.parametrize(("seconds", "timeout"), [(900, 10), (8, 6), (2.5, 1)])
 def test_a_put_waits_10_seconds_or_what_is_left_of_the_invocation(seconds: float, timeout: float) -> None:
     timeouts = []
 
-    class Watched(FakeOutside):
+    class Watched(FakeOutbound):
         def put(self, url: str, body: bytes, timeout: float) -> int:
             del url, body
             timeouts.append(timeout)
@@ -199,7 +205,7 @@ def test_a_put_waits_10_seconds_or_what_is_left_of_the_invocation(seconds: float
 
 
 def test_an_exception_that_holds_the_url_is_told_by_its_type_only() -> None:
-    class Leaky(FakeOutside):
+    class Leaky(FakeOutbound):
         def put(self, url: str, *_: object) -> int:
             raise HTTPException(f"can not send to {url}")
 
@@ -210,6 +216,6 @@ def test_an_exception_that_holds_the_url_is_told_by_its_type_only() -> None:
     assert SIGNATURE not in json.dumps(everything)
 
 
-def test_a_reason_that_holds_the_url_is_blanked(outside: FakeOutside, post: world.Post) -> None:
-    deliver(outside, post.url, answer=Answer(FAILED, "id", f"no route to {URL}, signature {SIGNATURE}"))
-    assert post.answer["Reason"] == f"no route to [hidden], signature [hidden] (log: {LOG})"
+def test_a_reason_that_holds_the_url_is_blanked(outbound: FakeOutbound, server: world.AnswerServer) -> None:
+    deliver(outbound, server.url, answer=Answer(FAILED, "id", f"no route to {URL}, signature {SIGNATURE}"))
+    assert server.answer["Reason"] == f"no route to [hidden], signature [hidden] (log: {LOG})"

@@ -1,11 +1,12 @@
-"""The one seam to the outside. Tests replace this object and nothing else."""
+"""Everything outside the handler: clock, chance, log, HTTP and AWS. Tests replace this object and nothing else.
+
+Clients live as long as the container: https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html.
+"""
 
 import http.client
-import json
 import random
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,32 +21,41 @@ _CONFIG = Config(
 )
 
 
-class Outside:
+class Outbound:
     """The real world."""
 
     def __init__(self) -> None:
         self._clients: dict[tuple[str, str | None], Any] = {}
 
     def now(self) -> float:
+        """Tell the time in seconds since 1970."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
+        """Wait."""
         time.sleep(seconds)
 
     def chance(self) -> float:
+        """Give a number from 0 up to, but not including, 1."""
         return random.random()  # noqa: S311 - spreads polls, protects nothing
 
-    def say(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
+        """Write a line to the log, at once."""
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
     def client(self, service: str, region: str | None = None) -> Any:
+        """Give the client of a service, by default in the function's own Region."""
         if (service, region) not in self._clients:
             self._clients[service, region] = boto3.client(service, region_name=region, config=_CONFIG)
         return self._clients[service, region]
 
     def put(self, url: str, body: bytes, timeout: float) -> int:
-        """Follows no redirect and sends no Content-Type, without which the URL is signed."""
+        """PUT a body and return the HTTP status.
+
+        It follows no redirect, and sends no Content-Type, as the presigned URL is signed without one
+        (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html).
+        """
         parts = urlsplit(url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=timeout)
@@ -54,24 +64,3 @@ class Outside:
             return connection.getresponse().status
         finally:
             connection.close()
-
-
-class Journal:
-    """The log of a request; the ResponseURL is blanked."""
-
-    def __init__(self, outside: Outside, request_id: str, logical_id: str, secrets: Sequence[str]) -> None:
-        self._outside = outside
-        self._started = outside.now()
-        self._fields = {"requestId": request_id, "logicalId": logical_id}
-        self._secrets = secrets
-
-    def write(self, level: str, message: str, **fields: object) -> None:
-        elapsed = round(self._outside.now() - self._started, 1)
-        shown = {name: self.hide(str(value)) for name, value in fields.items()}
-        line = {"level": level, "message": self.hide(message), **self._fields, **shown, "elapsed": elapsed}
-        self._outside.say(json.dumps(line))
-
-    def hide(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "[hidden]")
-        return text

@@ -1,24 +1,15 @@
-"""Requests are read leniently and checked strictly."""
+"""A request is read leniently: whatever arrives, there is something to answer."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from request import (
-    LONGEST_WAIT_SECONDS,
-    MalformedError,
-    Request,
-    checked,
-    may_answer,
-    read_export,
-    read_request,
-    secrets_in,
-)
 
+from cdk_personalize_export.handler.cloudformation import Request, may_answer, read_request, secrets_in
+from cdk_personalize_export.handler.properties import LONGEST_WAIT_SECONDS, read_export
 from tests.unit.handler.world import EVENTS, SIGNATURE, START, event
 
 NOW = START + 100
@@ -34,10 +25,6 @@ def read(name: str = "create", url: str = URL, **properties: Any) -> Request:
     return read_request(event(name, url, **properties), NOW)
 
 
-def export(**properties: Any) -> Any:
-    return read_export(read(**properties))
-
-
 @pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
 def test_every_recorded_event_is_understood(path: Any) -> None:
     request = read_request(json.loads(path.read_text()), NOW)
@@ -45,104 +32,8 @@ def test_every_recorded_event_is_understood(path: Any) -> None:
     assert request.stack_id.startswith("arn:aws:cloudformation:")
     assert request.deadline == START + 3360
     if not request.is_link:
-        assert read_export(request).dataset_arn.endswith("/INTERACTIONS")
+        assert read_export(request.stack_id, request.properties).dataset_arn.endswith("/INTERACTIONS")
     assert may_answer(request.response_url)
-
-
-def test_missing_optional_properties_have_defaults_and_unknown_ones_are_ignored() -> None:
-    found = read_export(read("minimal", Unheard="of"))
-    assert (found.ingestion_mode, found.kms_key_arn, found.tags, found.wait, found.more_links) == (
-        "ALL",
-        "",
-        [],
-        True,
-        False,
-    )
-
-
-def test_role_tags_and_waiting_times_leave_the_identity_alone() -> None:
-    other = export(RoleArn="arn:aws:iam::123456789012:role/new", Tags=[{"Key": "a", "Value": "b"}], MaxWaitSeconds="60")
-    assert other.physical_id == export().physical_id == "Shop-Interactions-5mkvufcohj6i"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"DatasetArn": "arn:aws:personalize:us-east-1:123456789012:dataset/shop/ITEMS"},
-        {"IngestionMode": "PUT"},
-        {"Bucket": "other"},
-        {"Prefix": "other/"},
-        {"KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/k"},
-        {"Generation": "2"},
-        {"JobNamePrefix": "Other"},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_whatever_shapes_the_export_changes_its_identity(change: dict[str, str]) -> None:
-    assert export(**change).physical_id != export().physical_id
-
-
-@pytest.mark.parametrize(
-    ("property_name", "value", "text"),
-    [
-        (
-            "JobNamePrefix",
-            "-x",
-            "JobNamePrefix is '-x'. Allowed: 1 to 45 of a-z A-Z 0-9 _ -, not - or _ first. Fix: set job_name_prefix.",
-        ),
-        ("JobNamePrefix", "x" * 46, f"JobNamePrefix is '{'x' * 46}'. Allowed: 1 to 45"),
-        ("JobNamePrefix", None, "JobNamePrefix is ''."),
-        ("DatasetArn", None, "DatasetArn is ''. Allowed: the ARN of a dataset. Fix: pass its attr_dataset_arn."),
-        ("DatasetArn", "shop/ITEMS", "DatasetArn is 'shop/ITEMS'."),
-        ("IngestionMode", "SOME", "IngestionMode is 'SOME'. Allowed: ALL, PUT, BULK. Fix: use an IngestionMode."),
-        (
-            "RoleArn",
-            None,
-            "RoleArn is ''. Allowed: the ARN of the role Personalize writes with. Fix: pass a destination with a role.",
-        ),
-        ("Bucket", None, "Bucket is ''. Allowed: the name of a bucket. Fix: pass an ExportDestination."),
-        ("Bucket", "exports/shop", "Bucket is 'exports/shop'."),
-        (
-            "Prefix",
-            "shop",
-            "Prefix is 'shop'. Allowed: nothing, or what ends with /. Fix: pass an ExportDestination.",
-        ),
-        (
-            "Bucket",
-            "b" * 245,
-            (
-                f"s3://{'b' * 245}/shop/ has 256 characters. Allowed: 220, as the job name is added and Personalize "
-                "takes 256. Fix: shorten Prefix."
-            ),
-        ),
-        ("MaxWaitSeconds", "0", "MaxWaitSeconds is '0'. Allowed: whole seconds, 1 or more. Fix: set max_wait."),
-        ("MaxWaitSeconds", "soon", "MaxWaitSeconds is 'soon'."),
-        ("Wait", "maybe", "Wait is 'maybe'. Allowed: true, false. Fix: set wait to True or False."),
-        ("MoreLinks", "1", "MoreLinks is '1'. Allowed: true, false. Fix: leave it to the construct."),
-        ("Tags", [{"Name": "a"}], 'Tags is no list of {"Key", "Value"}. Allowed: such a list. Fix: set tags.'),
-        ("Tags", 7, "Tags is no list of"),
-    ],
-)
-def test_a_property_that_can_not_work_is_named_with_what_is_allowed(
-    property_name: str, value: object, text: str
-) -> None:
-    with pytest.raises(MalformedError, match=f"^{re.escape(text)}"):
-        export(**{property_name: value})
-
-
-def test_the_longest_names_still_fit_the_output_path() -> None:
-    bucket = "b" * (237 - 45 - 6)
-    found = export(JobNamePrefix="p" * 45, Bucket=bucket, Prefix=None)
-    assert len(found.output_path(f"{found.physical_id}-9999")) == 256
-    with pytest.raises(MalformedError, match=r"s3://bb+/ has 193 characters\. Allowed: 192"):
-        export(JobNamePrefix="p" * 45, Bucket=bucket + "b", Prefix=None)
-
-
-def test_a_link_needs_a_job() -> None:
-    with pytest.raises(
-        MalformedError, match=r"JobArn is ''\. Allowed: the ARN of an export job\. Fix: pass DatasetExportJobArn"
-    ):
-        checked(read("link", JobArn=None), "JobArn")
 
 
 def test_the_deadline_counts_from_the_signature_of_the_url() -> None:

@@ -1,0 +1,32 @@
+"""The log: one JSON object a line, which CloudWatch Logs Insights takes apart by itself.
+
+See https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html.
+"""
+
+import json
+from collections.abc import Sequence
+
+from .outbound import Outbound
+
+
+class Log:
+    """The log of one request; what would give its ResponseURL away is blanked."""
+
+    def __init__(self, outbound: Outbound, request_id: str, logical_id: str, secrets: Sequence[str]) -> None:
+        self._outbound = outbound
+        self._started = outbound.now()
+        self._fields = {"requestId": request_id, "logicalId": logical_id}
+        self._secrets = secrets
+
+    def write(self, level: str, message: str, **fields: object) -> None:
+        """Write a line, with the seconds since this invocation began to work."""
+        elapsed = round(self._outbound.now() - self._started, 1)
+        shown = {name: self.hide(str(value)) for name, value in fields.items()}
+        line = {"level": level, "message": self.hide(message), **self._fields, **shown, "elapsed": elapsed}
+        self._outbound.write_line(json.dumps(line))
+
+    def hide(self, text: str) -> str:
+        """Blank every secret in a text."""
+        for secret in self._secrets:
+            text = text.replace(secret, "[hidden]")
+        return text

@@ -1,0 +1,746 @@
+"""What the handler does on each event of CloudFormation, from the event to the answer it gets."""
+
+import json
+import re
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from botocore.exceptions import NoCredentialsError
+
+from cdk_personalize_export.handler import index
+from cdk_personalize_export.handler.cloudformation import handle
+from cdk_personalize_export.handler.invocation import Invocation
+from tests.unit.handler.world import (
+    FUNCTION,
+    SIGNATURE,
+    START,
+    AnswerServer,
+    Context,
+    FakeOutbound,
+    Refusal,
+    event,
+    run,
+)
+
+ID = "Shop-Interactions-i6ny2thb662y"
+BULK_ID = "Shop-Interactions-mifxhimenhhv"
+ARN = f"arn:aws:personalize:us-east-1:123456789012:dataset-export-job/{ID}"
+CREATE, DESCRIBE = "CreateDatasetExportJob", "DescribeDatasetExportJob"
+LOG = "log: /aws/lambda/export, stream 2026/01/02/[$LATEST]0123456789abcdef"
+RUNS_ON = (
+    "it runs on in Amazon Personalize, which can not stop a job. Deploying again joins it after a failed update, or "
+    "after a deployment with --no-rollback. After a failed first deployment CloudFormation removes the stack, and a "
+    "new stack is a new identity that starts a new job: raise max_wait first."
+)
+TOO_LATE = "the request reached the function too late"
+OURS: dict[str, Any] = {
+    "datasetArn": "arn:aws:personalize:us-east-1:123456789012:dataset/shop/INTERACTIONS",
+    "ingestionMode": "ALL",
+    "roleArn": "arn:aws:iam::123456789012:role/export",
+    "jobOutput": {"s3DataDestination": {"path": f"s3://exports/shop/{ID}/"}},
+}
+
+
+def test_a_create_starts_one_job_waits_and_tells_its_attributes(outbound: FakeOutbound, server: AnswerServer) -> None:
+    assert run(outbound, event("create", server.url)) == 1
+    assert outbound.personalize.count(CREATE) == 1
+    assert server.answer["Status"] == "SUCCESS"
+    assert server.answer["PhysicalResourceId"] == ID
+    assert server.answer["Data"] == {
+        "JobName": ID,
+        "DatasetExportJobArn": ARN,
+        "DatasetArn": OURS["datasetArn"],
+        "IngestionMode": "ALL",
+        "RoleArn": OURS["roleArn"],
+        "OutputPath": f"s3://exports/shop/{ID}/",
+        "KmsKeyArn": "",
+        "Status": "ACTIVE",
+        "CreationDateTime": "2026-01-02T03:04:06Z",
+        "LastUpdatedDateTime": "2026-01-02T03:05:46Z",
+        "FailureReason": "",
+    }
+
+
+def test_a_job_is_asked_for_just_what_the_properties_say(outbound: FakeOutbound, server: AnswerServer) -> None:
+    run(outbound, event("create", server.url))
+    assert outbound.personalize.calls[:2] == [
+        (DESCRIBE, {"datasetExportJobArn": ARN}),
+        (CREATE, {"jobName": ID, **OURS}),
+    ]
+
+
+def test_the_event_of_an_earlier_release_still_works(outbound: FakeOutbound, server: AnswerServer) -> None:
+    run(outbound, event("minimal", server.url))
+    assert server.answer["Data"]["IngestionMode"] == "ALL"
+
+
+def test_the_same_event_delivered_twice_starts_one_job(outbound: FakeOutbound, server: AnswerServer) -> None:
+    run(outbound, event("create", server.url))
+    run(outbound, event("create", server.url))
+    assert outbound.personalize.count(CREATE) == 1
+    assert server.answers[0] == server.answers[1]
+
+
+def test_an_update_that_changes_the_identity_starts_a_job_under_a_new_id(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.add(ID, **OURS, created=0)
+    run(outbound, event("update", server.url))
+    assert server.answer["PhysicalResourceId"] == BULK_ID
+    assert list(outbound.personalize.jobs) == [ID, BULK_ID]
+
+
+def test_a_rolled_back_update_starts_no_second_job(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS, created=0)
+    run(outbound, event("rollback", server.url))
+    assert server.answer["PhysicalResourceId"] == ID
+    assert outbound.personalize.count(CREATE) == 0
+    assert outbound.personalize.count(DESCRIBE) == 1
+    assert outbound.sleeps == []
+
+
+@pytest.mark.parametrize("state", ["CREATE PENDING", "SOMETHING NEW"])
+def test_a_job_in_an_unknown_state_is_waited_for(outbound: FakeOutbound, server: AnswerServer, state: str) -> None:
+    outbound.personalize.running = state
+    run(outbound, event("create", server.url))
+    assert server.answer["Data"]["Status"] == "ACTIVE"
+
+
+def test_a_job_that_fails_gives_its_reason_first_then_its_arn_then_the_log(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.reason = "Insufficient privileges for accessing data in S3."
+    run(outbound, event("create", server.url))
+    assert server.answer["Status"] == "FAILED"
+    assert server.answer["Reason"] == f"Insufficient privileges for accessing data in S3. (job: {ARN}; {LOG})"
+    assert server.answer["PhysicalResourceId"] == ID
+    assert outbound.personalize.count(CREATE) == 1
+    assert outbound.errors() == ["Insufficient privileges for accessing data in S3."]
+
+
+def test_a_job_that_fails_without_a_reason_is_said_to(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.running = "CREATE FAILED"
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"].startswith("Personalize gave no reason for CREATE FAILED. (job: ")
+
+
+def test_a_request_after_a_failure_starts_the_next_attempt(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS, created=START - 1000, reason="no")
+    run(outbound, event("create", server.url))
+    assert list(outbound.personalize.jobs) == [ID, f"{ID}-2"]
+    assert server.answer["PhysicalResourceId"] == ID
+    assert server.answer["Data"]["JobName"] == f"{ID}-2"
+    assert server.answer["Data"]["OutputPath"] == f"s3://exports/shop/{ID}-2/"
+
+
+def test_a_failure_within_the_request_is_not_tried_again_by_a_retry(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.reason = "no"
+    run(outbound, event("create", server.url))
+    run(outbound, event("create", server.url))
+    assert outbound.personalize.count(CREATE) == 1
+    assert [answer["Status"] for answer in server.answers] == ["FAILED", "FAILED"]
+
+
+def test_a_job_under_our_name_that_is_not_ours_is_never_adopted(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **{**OURS, "ingestionMode": "PUT"})
+    run(outbound, event("create", server.url))
+    assert server.answer["Status"] == "FAILED"
+    assert server.answer["Reason"] == (
+        f"The dataset export job {ID} is not this export: ingestion mode PUT, not ALL. It is left alone. "
+        f"Fix: change job_name_prefix or generation. (job: {ARN}; {LOG})"
+    )
+    assert outbound.personalize.count(CREATE) == 0
+
+
+def test_a_job_under_our_name_that_shows_up_late_is_never_adopted_either(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.add(ID, **{**OURS, "ingestionMode": "PUT"})
+    outbound.personalize.invisible_seconds = 5
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"].startswith(f"The dataset export job {ID} is not this export: ingestion mode PUT")
+
+
+def test_every_refusal_in_a_row_gets_a_window_of_its_own(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS)
+    outbound.personalize.jobs[ID]["seconds"] = 600
+    refused = [Refusal("AccessDeniedException")] * 7  # for 90 s; together they would be too many
+    outbound.personalize.refusals[DESCRIBE] = [*refused, None, *refused, None, *refused, None]
+    run(outbound, event("create", server.url))
+    assert server.answer["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_create_whose_answer_got_lost_is_joined(outbound: FakeOutbound, server: AnswerServer, lost: int) -> None:
+    outbound.personalize.lost[CREATE] = lost
+    run(outbound, event("create", server.url))
+    assert list(outbound.personalize.jobs) == [ID]
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_new_job_that_is_not_visible_yet_is_waited_for(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.invisible_seconds = 50
+    run(outbound, event("create", server.url))
+    assert list(outbound.personalize.jobs) == [ID]
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_duplicate_that_can_not_see_the_job_yet_joins_it_too(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS)
+    outbound.personalize.invisible_seconds = 50
+    run(outbound, event("create", server.url))
+    assert list(outbound.personalize.jobs) == [ID]
+    assert server.answer["Status"] == "SUCCESS"
+    assert outbound.sleeps[:25] == [2] * 25  # and then as every job
+    assert outbound.sleeps[25] > 4
+
+
+def test_a_job_that_never_becomes_visible_is_reported(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.invisible_seconds = 1e6
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"] == f"Personalize has not known the job {ARN} for 60 s ({LOG})"
+    assert outbound.sleeps == [pytest.approx(2.05), *[2] * 30]
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        Refusal("ThrottlingException", "Rate exceeded"),
+        Refusal("LimitExceededException", "More than 5 resources with PENDING or IN_PROGRESS status."),
+        Refusal("ResourceInUseException"),
+        Refusal("InternalServerError", status=500),
+        Refusal("AccessDeniedException", "not authorized to perform: iam:PassRole"),
+        Refusal("InvalidInputException", "fix bucket policy on exports"),
+        ConnectionResetError(),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("operation", [CREATE, DESCRIBE])
+def test_errors_that_pass_are_waited_out(
+    outbound: FakeOutbound, server: AnswerServer, passing: Exception, operation: str
+) -> None:
+    outbound.personalize.refusals[operation] = (
+        [None, passing, passing, None, passing] if operation == DESCRIBE else [passing] * 3
+    )
+    run(outbound, event("create", server.url))
+    assert server.answer["Status"] == "SUCCESS"
+    assert list(outbound.personalize.jobs) == [ID]
+
+
+def test_a_permission_that_never_comes_is_quoted_word_for_word(outbound: FakeOutbound, server: AnswerServer) -> None:
+    text = "User: arn:aws:sts::123456789012:assumed-role/x is not authorized to perform: iam:PassRole"
+    outbound.personalize.refusals[CREATE] = [Refusal("AccessDeniedException", text)] * 99
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"] == (
+        f"{text} (AccessDeniedException from CreateDatasetExportJob); "
+        f"tried again for 120 s in case a permission was on its way ({LOG})"
+    )
+    assert sum(outbound.sleeps) == pytest.approx(120)
+
+
+def test_a_refusal_after_an_older_failure_does_not_name_the_older_job(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.add(ID, **OURS, created=START - 1000, reason="an old failure")
+    outbound.personalize.refusals[CREATE] = [Refusal("TooManyTagsException", "Too many tags.")]
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"] == f"Too many tags. (TooManyTagsException from CreateDatasetExportJob) ({LOG})"
+
+
+def test_wrong_input_fails_at_once_word_for_word(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.refusals[CREATE] = [Refusal("InvalidInputException", "The dataset type is not supported.")]
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"] == (
+        f"The dataset type is not supported. (InvalidInputException from CreateDatasetExportJob) ({LOG})"
+    )
+    assert outbound.sleeps == []
+
+
+def test_a_turn_that_never_comes_is_reported_at_the_deadline(outbound: FakeOutbound, server: AnswerServer) -> None:
+    refusal = Refusal("LimitExceededException", "More than 5 resources with PENDING or IN_PROGRESS status.")
+    outbound.personalize.refusals[CREATE] = [refusal] * 999
+    outbound.personalize.add(ID, **OURS, created=START - 1000, reason="an old failure")
+    run(outbound, event("create", server.url, MaxWaitSeconds="600"))
+    assert server.answer["Reason"] == (
+        "There was no dataset export job to wait for after 10 min: More than 5 resources with PENDING or IN_PROGRESS "
+        f"status. (LimitExceededException from CreateDatasetExportJob) ({LOG})"
+    )
+
+
+@pytest.mark.parametrize(("luck", "most"), [(0.0, 50), (0.5, 50), (0.999, 50)])
+def test_a_job_of_20_minutes_takes_two_invocations_and_50_looks(
+    outbound: FakeOutbound, server: AnswerServer, luck: float, most: int
+) -> None:
+    outbound.luck, outbound.personalize.seconds = luck, 1200
+    assert run(outbound, event("create", server.url)) == 2
+    assert outbound.personalize.count(DESCRIBE) <= most
+    assert server.answer["Status"] == "SUCCESS"
+    assert outbound.time - START < 1200 + 40
+
+
+def test_an_hour_takes_four_invocations_and_fewer_than_130_looks(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.luck, outbound.personalize.seconds = 0.0, 3600
+    assert run(outbound, event("create", server.url)) == 4
+    assert outbound.personalize.count(DESCRIBE) < 130
+    assert (
+        server.answer["Reason"]
+        == f"The dataset export job is still CREATE IN_PROGRESS after 56 min; {RUNS_ON} (job: {ARN}; {LOG})"
+    )
+    assert outbound.time == START + 3360
+    assert outbound.personalize.count(CREATE) == 1
+
+
+@pytest.mark.parametrize(("wait", "waited"), [("119", "119 s"), ("120", "2 min")])
+def test_a_wait_is_told_in_minutes_from_two_on(
+    outbound: FakeOutbound, server: AnswerServer, wait: str, waited: str
+) -> None:
+    outbound.personalize.seconds = 999
+    run(outbound, event("create", server.url, MaxWaitSeconds=wait))
+    assert server.answer["Reason"] == (
+        f"The dataset export job is still CREATE IN_PROGRESS after {waited}; {RUNS_ON} (job: {ARN}; {LOG})"
+    )
+
+
+def test_a_short_job_is_answered_within_5_seconds_of_its_end(server: AnswerServer) -> None:
+    for seconds in range(1, 60):
+        world = FakeOutbound()
+        world.personalize.seconds = seconds
+        run(world, event("create", server.url))
+        assert world.time - (START + 1 + seconds) < 5
+
+
+def test_a_function_of_10_seconds_hands_over_and_still_answers(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.seconds = 100
+    assert run(outbound, event("create", server.url), seconds=10) == 15
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_the_hand_over_is_the_event_with_the_deadline_and_nothing_else(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.seconds = 2000
+    request = event("create", server.url)
+    handle(Invocation(request, Context(outbound, 900), outbound))
+    assert outbound.invocations == [{**request, "HandOver": {"Deadline": START + 3360}}]
+    assert server.bodies == []
+    assert outbound.invoked == [(f"/2015-03-31/functions/{quote(FUNCTION)}/invocations", "Event")]
+
+
+def test_the_longest_wait_stays_far_from_where_lambda_cuts_a_chain_of_invocations(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.seconds = 99999
+    assert run(outbound, event("create", server.url)) == 4
+    assert server.answer["Status"] == "FAILED"
+
+
+def test_a_hand_over_refused_once_is_made_again(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.seconds = 1000
+    outbound.invoke_refusals = [Refusal("TooManyRequestsException", status=429), ConnectionResetError()]
+    assert run(outbound, event("create", server.url)) == 2
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_hand_over_that_can_not_be_made_is_admitted(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.seconds = 1000
+    text = "not authorized to perform: lambda:InvokeFunction"
+    outbound.invoke_refusals = [Refusal("AccessDeniedException", text, 403) for _ in range(99)]
+    run(outbound, event("create", server.url))
+    assert len(outbound.invoke_refusals) == 99 - 5
+    assert outbound.sleeps[-5:] == [1, 2, 4, 6, 6]
+    assert server.answer["Status"] == "FAILED"
+    assert server.answer["Reason"] == (
+        f"The function could not hand over to itself before its time ran out: {text} (AccessDeniedException from "
+        f"Invoke). The dataset export job is CREATE IN_PROGRESS; {RUNS_ON} (job: {ARN}; {LOG})"
+    )
+
+
+def test_a_hand_over_leaves_time_for_the_answer(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.seconds = 1000
+    started = outbound.time
+
+    def slow(what: str) -> None:
+        outbound.time += 10.0 * (what == "before call" and outbound.time - started > 839.9)
+
+    outbound.effect = slow
+    outbound.invoke_refusals = [Refusal("ServiceException", status=500) for _ in range(99)]
+    run(outbound, event("create", server.url))
+    assert outbound.time - started < 900
+    assert len(outbound.invoke_refusals) == 99 - 3
+    assert server.answer["Reason"].startswith(
+        "The function could not hand over to itself before its time ran out: no (Service"
+    )
+
+
+def test_a_hand_over_before_any_job_says_nothing_of_one(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.refusals[CREATE] = [Refusal("ThrottlingException")] * 999
+    outbound.invoke_refusals = [Refusal("AccessDeniedException", "no", 403) for _ in range(99)]
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"].endswith(f"no (AccessDeniedException from Invoke) ({LOG})")
+
+
+def test_a_request_that_arrives_after_its_deadline_gets_one_look_and_an_answer(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.time = START + 3400
+    outbound.personalize.add(ID, **OURS, created=START + 10)
+    run(outbound, event("create", server.url))
+    assert (outbound.personalize.count(CREATE), outbound.personalize.count(DESCRIBE)) == (0, 1)
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_request_that_arrives_after_its_deadline_starts_nothing(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.time = START + 3400
+    run(outbound, event("create", server.url))
+    assert outbound.personalize.count(CREATE) == 0
+    assert server.answer["Reason"] == (
+        f"There was no dataset export job to wait for after 57 min: the request reached the function too late ({LOG})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("created", "reason"),
+    [
+        (START + 10, f"no (job: {ARN}; {LOG})"),
+        (
+            START - 1000,
+            f"There was no dataset export job to wait for after 57 min: {TOO_LATE} ({LOG})",
+        ),
+    ],
+)
+def test_the_last_look_tells_a_failure_of_this_request_from_an_older_one(
+    outbound: FakeOutbound, server: AnswerServer, created: float, reason: str
+) -> None:
+    outbound.time = START + 3400
+    outbound.personalize.add(ID, **OURS, created=created, reason="no")
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"] == reason
+    assert outbound.personalize.count(CREATE) == 0
+
+
+def test_the_last_look_is_patient_for_half_a_minute(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.seconds = 3600
+    request = event("create", server.url, MaxWaitSeconds="60")
+    outbound.effect = lambda _: outbound.personalize.refusals.update(
+        {DESCRIBE: [Refusal("ThrottlingException", "Rate exceeded")] * 99} if outbound.time > START + 30 else {}
+    )
+    run(outbound, request)
+    assert outbound.time == START + 90
+    assert server.answer["Reason"].startswith(
+        "The dataset export job is still CREATE IN_PROGRESS after 90 s; it runs on"
+    )
+
+
+def test_a_last_look_that_sees_nothing_says_why(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.time = START + 3400
+    outbound.personalize.refusals[DESCRIBE] = [Refusal("ThrottlingException", "Rate exceeded")] * 99
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"] == (
+        "There was no dataset export job to wait for after 57 min: Rate exceeded (ThrottlingException from "
+        f"DescribeDatasetExportJob) ({LOG})"
+    )
+
+
+def test_without_waiting_the_answer_comes_when_the_job_is_accepted(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    run(outbound, event("no-wait", server.url))
+    assert server.answer["Data"]["Status"] == "CREATE IN_PROGRESS"
+    assert outbound.sleeps == []
+
+
+def test_without_waiting_a_job_that_failed_already_still_fails(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.seconds, outbound.personalize.reason = 0, "no"
+    run(outbound, event("no-wait", server.url))
+    assert server.answer["Reason"] == f"no (job: {ARN}; {LOG})"
+    assert outbound.personalize.count(CREATE) == 1
+
+
+def test_without_waiting_a_job_accepted_before_the_deadline_is_a_success_after_it(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.time = START + 3400
+    outbound.personalize.add(ID, **OURS)
+    run(outbound, event("no-wait", server.url))
+    assert server.answer["Data"]["Status"] == "CREATE IN_PROGRESS"
+
+
+@pytest.mark.parametrize("name", ["create", "link"])
+def test_when_another_link_follows_the_deadline_is_a_success(
+    outbound: FakeOutbound, server: AnswerServer, name: str
+) -> None:
+    outbound.personalize.add(ID, **OURS)
+    outbound.personalize.jobs[ID]["seconds"] = 9999
+    run(outbound, event(name, server.url, MoreLinks="true"))
+    assert outbound.time == START + 3360
+    assert server.answer["Status"] == "SUCCESS"
+    assert server.answer["Data"]["Status"] == "CREATE IN_PROGRESS"
+    assert server.answer["Data"]["DatasetExportJobArn"] == ARN
+
+
+def test_when_another_link_follows_a_request_without_a_job_still_fails(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.time = START + 3400
+    run(outbound, event("create", server.url, MoreLinks="true"))
+    assert server.answer["Status"] == "FAILED"
+
+
+def test_a_link_waits_for_the_job_it_is_given(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS)
+    run(outbound, event("link", server.url))
+    assert outbound.personalize.count(CREATE) == 0
+    assert server.answer["Data"]["Status"] == "ACTIVE"
+    assert server.answer["PhysicalResourceId"] == f"{ID}-link-gysdaqc4b75u"
+
+
+def test_a_link_with_a_broken_property_says_what_is_allowed(outbound: FakeOutbound, server: AnswerServer) -> None:
+    run(outbound, event("link", server.url, MaxWaitSeconds="soon"))
+    assert server.answer["Reason"] == (
+        f"MaxWaitSeconds is 'soon'. Allowed: whole seconds, 1 or more. Fix: set max_wait. ({LOG})"
+    )
+
+
+def test_a_link_reports_the_failure_of_the_job(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS, reason="no")
+    run(outbound, event("link", server.url))
+    assert server.answer["Reason"] == f"no (job: {ARN}; {LOG})"
+
+
+def test_the_last_link_fails_at_its_deadline(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS)
+    outbound.personalize.jobs[ID]["seconds"] = 9999
+    run(outbound, event("link", server.url, MaxWaitSeconds="600"))
+    assert server.answer["Reason"].startswith(
+        "The dataset export job is still CREATE IN_PROGRESS after 10 min; it runs on"
+    )
+
+
+def test_a_link_to_a_job_that_is_not_there_says_so(outbound: FakeOutbound, server: AnswerServer) -> None:
+    run(outbound, event("link", server.url))
+    assert server.answer["Reason"] == f"Personalize has not known the job {ARN} for 60 s ({LOG})"
+
+
+def test_a_delete_deletes_nothing_and_ends_at_once_when_the_job_is_over(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.add(ID, **OURS, created=0)
+    run(outbound, event("delete", server.url))
+    assert server.answer["Status"] == "SUCCESS"
+    assert server.answer["PhysicalResourceId"] == ID
+    assert outbound.personalize.calls == [(DESCRIBE, {"datasetExportJobArn": ARN})]
+    assert outbound.sleeps == []
+
+
+def test_a_delete_waits_for_a_running_job_that_needs_its_role_and_bucket(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.add(ID, **OURS, created=START - 1000, reason="no")
+    outbound.personalize.add(f"{ID}-2", **OURS)
+    throttled = Refusal("ThrottlingException")
+    outbound.personalize.refusals[DESCRIBE] = [throttled, None, throttled, None, None, throttled]
+    run(outbound, event("delete", server.url))
+    assert outbound.time >= START + 1 + 100
+    assert outbound.sleeps[:4] == [1.5, 3, pytest.approx(2.05), 1.5]
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_delete_polls_a_job_by_its_age(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS, created=START - 3000)
+    outbound.personalize.jobs[ID]["seconds"] = 3020
+    run(outbound, event("delete", server.url))
+    assert outbound.sleeps == [pytest.approx(37.925)]
+
+
+def test_a_delete_waits_for_a_job_that_does_not_tell_its_age(
+    outbound: FakeOutbound, server: AnswerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_to = outbound.personalize.call
+
+    def call(operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        answer = answer_to(operation, params)
+        del answer["datasetExportJob"]["creationDateTime"]
+        return answer
+
+    monkeypatch.setattr(outbound.personalize, "call", call)
+    outbound.personalize.add(ID, **OURS, created=START - 90)
+    run(outbound, event("delete", server.url))
+    assert outbound.sleeps == [pytest.approx(2.05)] * 5
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_delete_waits_for_the_length_of_its_invocation_at_most(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS)
+    outbound.personalize.jobs[ID]["seconds"] = 9999
+    assert run(outbound, event("delete", server.url)) == 1
+    assert outbound.time == pytest.approx(START + 1 + 840)
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_delete_waits_no_longer_than_cloudformation_listens(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS)
+    outbound.personalize.jobs[ID]["seconds"] = 9999
+    run(outbound, event("delete", server.url, MaxWaitSeconds="60"))
+    assert outbound.time == START + 60
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_delete_under_a_foreign_id_waits_for_the_job_its_properties_name(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.add(ID, **OURS)
+    run(outbound, event("delete-foreign", server.url))
+    assert outbound.time >= START + 1 + 100
+    assert server.answer["PhysicalResourceId"] == "2026/01/02/[$LATEST]0123456789abcdef0123456789abcdef"
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_delete_without_an_id_or_a_job_succeeds(outbound: FakeOutbound, server: AnswerServer) -> None:
+    request = event("delete", server.url)
+    del request["PhysicalResourceId"]
+    run(outbound, request)
+    assert server.answer["PhysicalResourceId"] == "InteractionsExport-never-started"
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_delete_of_a_link_asks_nobody(outbound: FakeOutbound, server: AnswerServer) -> None:
+    run(outbound, event("link-delete", server.url))
+    assert outbound.personalize.calls == []
+    assert server.answer["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"DatasetArn": None},
+        {"DatasetArn": "nonsense"},
+        {"JobNamePrefix": "-"},
+        {"MaxWaitSeconds": "soon"},
+        {"Bucket": []},
+        {"Tags": 7},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["delete", "delete-foreign"])
+def test_a_delete_with_broken_properties_succeeds(
+    outbound: FakeOutbound, server: AnswerServer, name: str, broken: dict[str, Any]
+) -> None:
+    run(outbound, event(name, server.url, **broken))
+    assert server.answer["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "sleeps"),
+    [
+        (Refusal("AccessDeniedException"), []),
+        (Refusal("InvalidInputException"), []),
+        (Refusal("ThrottlingException"), [1.5, 3, 6, 12, 22.5, 22.5]),
+        (ConnectionResetError(), [1.5, 3, 6, 12, 22.5, 22.5]),
+        (RuntimeError("ours"), []),
+    ],
+    ids=repr,
+)
+def test_a_delete_succeeds_whatever_describe_says(
+    outbound: FakeOutbound, server: AnswerServer, refusal: Exception, sleeps: list[float]
+) -> None:
+    outbound.personalize.refusals[DESCRIBE] = [refusal] * 999
+    run(outbound, event("delete", server.url))
+    assert server.answer["Status"] == "SUCCESS"
+    assert outbound.sleeps == sleeps
+    assert outbound.errors() == []
+
+
+def test_a_malformed_request_is_told_what_is_allowed_under_the_id_it_has(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    run(outbound, event("update", server.url, IngestionMode="SOME"))
+    assert server.answer["PhysicalResourceId"] == ID
+    assert server.answer["Reason"] == (
+        f"IngestionMode is 'SOME'. Allowed: ALL, PUT, BULK. Fix: use an IngestionMode. ({LOG})"
+    )
+    assert outbound.personalize.calls == []
+    assert outbound.errors() == ["IngestionMode is 'SOME'. Allowed: ALL, PUT, BULK. Fix: use an IngestionMode."]
+
+
+def test_an_unknown_request_type_is_refused(outbound: FakeOutbound, server: AnswerServer) -> None:
+    run(outbound, {**event("create", server.url), "RequestType": "Upsert"})
+    assert server.answer["PhysicalResourceId"] == "InteractionsExport-never-started"
+    assert server.answer["Reason"].startswith("RequestType is 'Upsert'. Allowed: Create, Update, Delete.")
+
+
+def test_an_unexpected_exception_is_answered_with_its_type_and_place(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    def surprise(effect: str) -> None:
+        if effect == "before call":
+            raise RuntimeError(f"surprise at {server.url}")
+
+    outbound.effect = surprise
+    run(outbound, event("create", server.url))
+    assert server.answer["Status"] == "FAILED"
+    reason = (
+        r"The export handler failed: surprise at \[hidden\] \(RuntimeError\) in test_exports.py line \d+ \(log: .*\)"
+    )
+    assert re.fullmatch(reason, server.answer["Reason"])
+    assert server.answer["PhysicalResourceId"] == "InteractionsExport-never-started"
+    assert len(outbound.errors()) == 1
+
+
+def test_missing_credentials_are_the_answer_not_a_hang(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.refusals[DESCRIBE] = [NoCredentialsError()]
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"] == f"Unable to locate credentials (NoCredentialsError) ({LOG})"
+
+
+@pytest.mark.parametrize("url", ["", "http://example.com/answer", "ftp://127.0.0.1/"])
+def test_nothing_is_done_for_a_request_that_can_not_be_answered(outbound: FakeOutbound, url: str) -> None:
+    run(outbound, event("create", url))
+    assert outbound.personalize.calls == []
+    assert outbound.errors() == ["There is no ResponseURL that may be answered (https only), so nothing is done"]
+
+
+def test_a_waiter_whose_request_was_cancelled_ends_quietly(outbound: FakeOutbound, server: AnswerServer) -> None:
+    server.statuses = [403, 403]
+    run(outbound, event("create", server.url))
+    assert server.bodies == []
+    assert len(outbound.errors()) == 1
+
+
+def test_the_signature_of_the_url_is_in_no_line_and_no_answer(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.reason = f"no access to {server.url} signed {SIGNATURE}"
+    for name in ("create", "rollback", "delete", "link", "no-wait"):
+        run(outbound, event(name, server.url))
+    everything = json.dumps([outbound.lines, server.answers])
+    assert SIGNATURE not in everything
+    assert server.url not in everything
+
+
+def test_every_line_of_the_log_names_the_request(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.refusals[CREATE] = [Refusal("ThrottlingException", "Rate exceeded")]
+    run(outbound, event("create", server.url))
+    assert {line["requestId"] for line in outbound.lines} == {"6f1c1f0c-7d6c-4c9b-9d3d-2f4b6b1a0e11"}
+    assert {line["logicalId"] for line in outbound.lines} == {"InteractionsExport"}
+    assert [line["message"] for line in outbound.lines] == [
+        "Received",
+        "Waiting an error out",
+        "Job started",
+        "Job seen",
+        "Job seen",
+        "Answered",
+    ]
+    assert [line["status"] for line in outbound.lines if line["message"] == "Job seen"] == [
+        "CREATE IN_PROGRESS",
+        "ACTIVE",
+    ]
+
+
+def test_lambda_calls_the_handler_with_the_real_way_out(
+    outbound: FakeOutbound, server: AnswerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert type(index.OUTBOUND).__name__ == "Outbound"
+    monkeypatch.setattr(index, "OUTBOUND", outbound)
+    index.handler(event("create", server.url), Context(outbound, 900))
+    assert server.answer["Status"] == "SUCCESS"

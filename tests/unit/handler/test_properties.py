@@ -1,0 +1,121 @@
+"""Properties are checked strictly, and what shapes an export makes its identity."""
+
+import re
+from typing import Any
+
+import pytest
+
+from cdk_personalize_export.handler.properties import Export, MalformedError, checked, read_export
+from tests.unit.handler.world import event
+
+
+def export(name: str = "create", **properties: Any) -> Export:
+    found = event(name, "https://host/answer", **properties)
+    return read_export(found["StackId"], found["ResourceProperties"])
+
+
+def test_missing_optional_properties_have_defaults_and_unknown_ones_are_ignored() -> None:
+    found = export("minimal", Unheard="of")
+    assert (found.ingestion_mode, found.kms_key_arn, found.tags, found.wait, found.more_links) == (
+        "ALL",
+        "",
+        [],
+        True,
+        False,
+    )
+
+
+def test_role_tags_and_waiting_times_leave_the_identity_alone() -> None:
+    other = export(RoleArn="arn:aws:iam::123456789012:role/new", Tags=[{"Key": "a", "Value": "b"}], MaxWaitSeconds="60")
+    assert other.physical_id == export().physical_id == "Shop-Interactions-i6ny2thb662y"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"DatasetArn": "arn:aws:personalize:us-east-1:123456789012:dataset/shop/ITEMS"},
+        {"IngestionMode": "PUT"},
+        {"Bucket": "other"},
+        {"Prefix": "other/"},
+        {"KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/k"},
+        {"Generation": "2"},
+        {"JobNamePrefix": "Other"},
+        {"ExportId": "Shop/Other"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_shapes_the_export_changes_its_identity(change: dict[str, str]) -> None:
+    assert export(**change).physical_id != export().physical_id
+
+
+@pytest.mark.parametrize(
+    ("property_name", "value", "text"),
+    [
+        (
+            "JobNamePrefix",
+            "-x",
+            "JobNamePrefix is '-x'. Allowed: 1 to 45 of a-z A-Z 0-9 _ -, not - or _ first. Fix: set job_name_prefix.",
+        ),
+        ("JobNamePrefix", "x" * 46, f"JobNamePrefix is '{'x' * 46}'. Allowed: 1 to 45"),
+        ("JobNamePrefix", None, "JobNamePrefix is ''."),
+        (
+            "ExportId",
+            None,
+            "ExportId is ''. Allowed: the id of the export within its stack. Fix: pass the path of the construct.",
+        ),
+        ("DatasetArn", None, "DatasetArn is ''. Allowed: the ARN of a dataset. Fix: pass its attr_dataset_arn."),
+        ("DatasetArn", "shop/ITEMS", "DatasetArn is 'shop/ITEMS'."),
+        ("IngestionMode", "SOME", "IngestionMode is 'SOME'. Allowed: ALL, PUT, BULK. Fix: use an IngestionMode."),
+        (
+            "RoleArn",
+            None,
+            "RoleArn is ''. Allowed: the ARN of the role Personalize writes with. Fix: pass a destination with a role.",
+        ),
+        ("Bucket", None, "Bucket is ''. Allowed: the name of a bucket. Fix: pass an ExportDestination."),
+        ("Bucket", "exports/shop", "Bucket is 'exports/shop'."),
+        (
+            "Prefix",
+            "shop",
+            "Prefix is 'shop'. Allowed: nothing, or what ends with /. Fix: pass an ExportDestination.",
+        ),
+        (
+            "Bucket",
+            "b" * 245,
+            (
+                f"s3://{'b' * 245}/shop/ has 256 characters. Allowed: 220, as the job name is added and Personalize "
+                "takes 256. Fix: shorten Prefix."
+            ),
+        ),
+        ("MaxWaitSeconds", "0", "MaxWaitSeconds is '0'. Allowed: whole seconds, 1 or more. Fix: set max_wait."),
+        ("MaxWaitSeconds", "soon", "MaxWaitSeconds is 'soon'."),
+        ("Wait", "maybe", "Wait is 'maybe'. Allowed: true, false. Fix: set wait to True or False."),
+        ("MoreLinks", "1", "MoreLinks is '1'. Allowed: true, false. Fix: leave it to the construct."),
+        ("Tags", [{"Name": "a"}], 'Tags is no list of {"Key", "Value"}. Allowed: such a list. Fix: set tags.'),
+        ("Tags", 7, "Tags is no list of"),
+    ],
+)
+def test_a_property_that_can_not_work_is_named_with_what_is_allowed(property_name: str, value: Any, text: str) -> None:
+    with pytest.raises(MalformedError, match=f"^{re.escape(text)}"):
+        export(**{property_name: value})
+
+
+def test_the_longest_names_still_fit_the_output_path() -> None:
+    bucket = "b" * (237 - 45 - 6)
+    found = export(JobNamePrefix="p" * 45, Bucket=bucket, Prefix=None)
+    assert len(found.output_path(f"{found.physical_id}-9999")) == 256
+    with pytest.raises(MalformedError, match=r"s3://bb+/ has 193 characters\. Allowed: 192"):
+        export(JobNamePrefix="p" * 45, Bucket=bucket + "b", Prefix=None)
+
+
+def test_a_link_needs_a_job() -> None:
+    with pytest.raises(
+        MalformedError, match=r"JobArn is ''\. Allowed: the ARN of an export job\. Fix: pass DatasetExportJobArn"
+    ):
+        checked({}, "JobArn")
+
+
+def test_an_export_is_the_same_whatever_the_logical_id_of_its_resource() -> None:
+    found = event("create", "https://host/answer")
+    assert "LogicalResourceId" not in found["ResourceProperties"]
+    other_stack = read_export("arn:other", found["ResourceProperties"]).physical_id
+    assert export().physical_id == "Shop-Interactions-i6ny2thb662y" != other_stack
