@@ -273,9 +273,17 @@ class LocalAws:
             self._server = None
         for path in self._folder.iterdir():
             if not (keep_log and path == self.log_path):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                _remove(path)
         if not keep_log:
             self._folder.rmdir()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder, in which something that ends just now may remove files too."""
+    while path.is_dir():
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(path)
+    path.unlink(missing_ok=True)
 
 
 def _settings_environment(settings: Settings) -> dict[str, str]:

@@ -10,6 +10,7 @@ import json
 import secrets
 import threading
 import uuid
+from collections import deque
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -27,6 +28,7 @@ LONGEST_TIMEOUT_SECONDS = 3600
 LARGEST_ANSWER_BYTES = 4096
 ECHOED = ("RequestId", "LogicalResourceId", "StackId")
 URL_VALID_SECONDS = 7200
+URLS_KEPT = 1000  # of those whose answer is not waited for any more
 SIGNATURE = "X-Amz-Signature"
 
 
@@ -48,11 +50,33 @@ class CustomResources:
         self._failed_creates = failed_creates
         self._module = patches.load(patches.CUSTOM_RESOURCE)
         self._events: dict[str, tuple[dict[str, Any], str]] = {}
+        self._given_up: set[str] = set()
+        self._over: deque[tuple[str, str]] = deque(maxlen=URLS_KEPT)
         self._lock = threading.Lock()
 
     def register(self) -> None:
-        """Take ministack's place."""
+        """Take ministack's place, and let a cancelled update wait no longer."""
         patches.wrap(patches.CUSTOM_RESOURCE, "invoke_custom_resource", lambda _original: self.invoke)
+        handlers = patches.load(patches.CLOUDFORMATION_HANDLERS)
+        table = handlers._ACTION_HANDLERS  # noqa: SLF001 - ministack has no public interface
+        cancel = table["CancelUpdateStack"]
+
+        def cancel_update(params: dict[str, Any]) -> Any:
+            response = cancel(params)
+            stack = handlers._resolve_stack(handlers._p(params, "StackName"))  # noqa: SLF001
+            if stack is not None and stack.get("_cancel_requested"):
+                self.give_up(stack["StackId"])
+            return response
+
+        table["CancelUpdateStack"] = cancel_update
+
+    def give_up(self, stack_id: str) -> None:
+        """Wait no longer for the answers of a stack; whoever gives one is not heard."""
+        with self._lock:
+            waiting = [token for token, (event, _signature) in self._events.items() if event["StackId"] == stack_id]
+            self._given_up.update(waiting)
+        for token in waiting:
+            self._module.deliver_response(token, {})
 
     def invoke(  # noqa: PLR0913, PLR0917 - the signature of ministack's function
         self,
@@ -82,6 +106,9 @@ class CustomResources:
         """Take the answer that was PUT to a ResponseURL; returns the status and the error code of S3."""
         with self._lock:
             known = self._events.get(token)
+            over = (token, (query_params.get(SIGNATURE) or [""])[0]) in self._over
+        if over:
+            return 200, ""  # S3 takes it, and nobody reads it
         if known is None:
             return 403, "AccessDenied"
         event, signature = known
@@ -137,6 +164,12 @@ class CustomResources:
                 pending = self._module._pending.pop(token, None)  # noqa: SLF001
             with self._lock:
                 del self._events[token]
+                self._over.append((token, signature))
+                given_up = token in self._given_up
+                self._given_up.discard(token)
+        if given_up:
+            verb = "creation" if event["RequestType"] == "Create" else "update"
+            raise CustomResourceError(f"Resource {verb} cancelled")
         if not pending or pending["result"] is None:
             raise CustomResourceError(
                 "CloudFormation did not receive a response from your Custom Resource. Please check your logs for "

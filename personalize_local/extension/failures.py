@@ -12,6 +12,8 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+CUSTOM_RESOURCE = "AWS::CloudFormation::CustomResource"
+
 
 @dataclass(frozen=True)
 class FailedCreate:
@@ -44,6 +46,11 @@ class FailedCreates:
             for logical_id in found:
                 del self._failed[stack, logical_id]
         return found
+
+
+def is_custom(resource_type: str) -> bool:
+    """Tell whether a type is one of custom resources."""
+    return resource_type.startswith("Custom::") or resource_type == CUSTOM_RESOURCE
 
 
 def made_up_physical_id(stack_name: str, logical_id: str) -> str:

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from personalize_local.extension import foreign_buckets, patches, repairs
+from personalize_local.extension import change_sets, foreign_buckets, patches, repairs, resource_views
 from personalize_local.extension.calls import CallLog
 from personalize_local.extension.cloudformation import PersonalizeTypes
 from personalize_local.extension.control import Control
@@ -17,6 +17,7 @@ from personalize_local.extension.iam import Authoriser
 from personalize_local.extension.objects import S3Objects
 from personalize_local.extension.rollback import Rollbacks
 from personalize_local.extension.routing import PersonalizeApi
+from personalize_local.extension.updates import Updates
 from personalize_local.service import PersonalizeService
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def install(endpoint: str, settings: Settings) -> None:
     repairs.register(log)
     foreign_buckets.register()
     resources.register()
+    Updates().register()  # before the rollbacks, which add events too
+    change_sets.register()
+    resource_views.register()
     PersonalizeApi(service, authoriser).register()
     PersonalizeTypes(service, failed_creates).register()
     Rollbacks(failed_creates).register()

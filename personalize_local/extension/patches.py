@@ -22,7 +22,9 @@ CONCURRENCY = "ministack.core.concurrency"
 LAMBDA_RUNTIME = "ministack.core.lambda_runtime"
 RESPONSES = "ministack.core.responses"
 ROUTER = "ministack.core.router"
+CHANGE_SETS = "ministack.services.cloudformation.changesets"
 CLOUDFORMATION = "ministack.services.cloudformation"
+CLOUDFORMATION_HANDLERS = "ministack.services.cloudformation.handlers"
 CUSTOM_RESOURCE = "ministack.services.cloudformation.custom_resource"
 PROVISIONERS = "ministack.services.cloudformation.provisioners"
 STACKS = "ministack.services.cloudformation.stacks"
@@ -54,12 +56,22 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "resolve_credential",
         "resolve_principal",
     ),
-    ACTIONS: ("_s3_action", "identity_denial_message", "s3_service_context"),
+    ACTIONS: ("_s3_action", "extract_resource_arn", "identity_denial_message", "s3_service_context"),
     CONCURRENCY: ("run_reentrant", "spawn_background"),
     LAMBDA_RUNTIME: ("Worker", "execution_credentials", "invalidate_worker"),
     RESPONSES: ("get_account_id", "get_region", "request_scope"),
     ROUTER: ("SERVICE_PATTERNS", "extract_access_key_id", "extract_region"),
-    CLOUDFORMATION: ("_stack_events", "_stacks"),
+    CHANGE_SETS: ("_deploy_stack_async",),
+    CLOUDFORMATION: ("_change_sets", "_stack_events", "_stacks"),
+    CLOUDFORMATION_HANDLERS: (
+        "_ACTION_HANDLERS",
+        "_delete_stack_async",
+        "_deploy_stack_async",
+        "_error",
+        "_p",
+        "_resolve_stack",
+        "_roll_back_operation",
+    ),
     CUSTOM_RESOURCE: (
         "_lock",
         "_normalise_resource_properties",
@@ -73,14 +85,22 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_RESOURCE_HANDLERS",
         "_STACK_TAG_PROPERTY",
         "_cr_stack_id",
+        "_custom_named_replacement_error",
         "_delete_predecessor",
         "_tag_map",
     ),
     STACKS: (
+        "CLIENT_REQUEST_TOKEN",
         "_add_event",
+        "_custom_named_replacement_error",
+        "_delete_resource",
         "_delete_stack_async",
+        "_deploy_stack_async",
+        "_evaluate_conditions",
+        "_resolve_stack_outputs",
         "_roll_back_operation",
         "_runs_on_worker_thread",
+        "_topological_sort",
         "_update_resource",
         "now_iso",
         "run_reentrant",

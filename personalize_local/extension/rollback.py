@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from personalize_local.extension import patches
+from personalize_local.extension.failures import is_custom
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from personalize_local.extension.failures import FailedCreates
 
 logger = logging.getLogger("personalize_local")
-
-CUSTOM_RESOURCE = "AWS::CloudFormation::CustomResource"
 
 
 class Rollbacks:
@@ -34,25 +33,59 @@ class Rollbacks:
         self._failed_creates = failed_creates
         stacks = patches.load(patches.STACKS)
         self._add_event = stacks._add_event  # noqa: SLF001 - ministack has no public interface
+        self._announced: set[str] = set()  # the stacks whose rollback has its first event already
         self._update_resource = stacks._update_resource  # noqa: SLF001
         self._run = stacks.run_reentrant
 
     def register(self) -> None:
-        """Wrap both."""
-        patches.wrap(patches.STACKS, "_roll_back_operation", self._roll_back)
-        patches.wrap(patches.STACKS, "_delete_stack_async", self._delete)
+        """Wrap them where they are defined, and where they were imported."""
+        patches.wrap(patches.STACKS, "_add_event", self._add_once)
+        for module in (patches.STACKS, patches.CLOUDFORMATION_HANDLERS):
+            patches.wrap(module, "_roll_back_operation", self._roll_back)
+            patches.wrap(module, "_delete_stack_async", self._delete)
 
     def _roll_back(self, original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         async def roll_back(
             stack_name: str, stack_id: str, stack: dict[str, Any], operation: dict[str, Any], reason: str = ""
         ) -> None:
             self._adopt_failed_creates(stack_name, stack, operation["created"])
+            if stack.pop("_cancel_requested", False):
+                operation["cancelled"] = True
+                patches.load(patches.STACKS).CLIENT_REQUEST_TOKEN.set(stack.pop("_cancel_token", ""))
+            self._announce(stack_name, stack_id, stack, operation, reason)
             stuck = await self._send_back_replaced(stack_name, stack_id, stack, operation)
             await original(stack_name, stack_id, stack, operation, reason)
             if stuck:
                 self._fail(stack_name, stack_id, stack, stuck)
 
         return roll_back
+
+    def _announce(
+        self, stack_name: str, stack_id: str, stack: dict[str, Any], operation: dict[str, Any], reason: str
+    ) -> None:
+        """Let the stack roll back before its resources do: ministack says so after what is sent back here."""
+        status = "UPDATE_ROLLBACK_IN_PROGRESS" if operation["is_update"] else "ROLLBACK_IN_PROGRESS"
+        failed = operation.get("failed_logical_id")
+        if not reason and operation.get("cancelled"):
+            reason = "User Initiated"
+        elif not reason and operation["is_update"] and failed:
+            verb = "update" if operation.get("failed_update") is not None else "create"
+            reason = f"The following resource(s) failed to {verb}: [{failed}]. "
+        stack["StackStatus"] = status
+        kind = "AWS::CloudFormation::Stack"
+        self._add_event(stack_id, stack_name, stack_name, kind, status, reason or "Rollback requested", stack_id)
+        self._announced.add(stack_id)
+
+    def _add_once(self, original: Callable[..., None]) -> Callable[..., None]:
+        def add(
+            stack_id: str, stack_name: str, logical_id: str, kind: str, status: str, *rest: Any, **more: Any
+        ) -> None:
+            if logical_id == stack_name and status.endswith("ROLLBACK_IN_PROGRESS") and stack_id in self._announced:
+                self._announced.remove(stack_id)
+                return
+            original(stack_id, stack_name, logical_id, kind, status, *rest, **more)
+
+        return add
 
     def _delete(self, original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         async def delete(stack_name: str, stack_id: str, *args: Any, **kwargs: Any) -> None:
@@ -87,7 +120,9 @@ class Rollbacks:
         stuck = {}
         for logical_id in reversed(list(operation["created"])):
             now, then = stack["_resources"].get(logical_id, {}), before.get(logical_id)
-            if not then or not _is_custom(now) or now["PhysicalResourceId"] == then["PhysicalResourceId"]:
+            if not then or not is_custom(str(now.get("ResourceType", ""))):
+                continue
+            if now["PhysicalResourceId"] == then["PhysicalResourceId"]:
                 continue
             sent_back = await self._send_back(stack_name, stack_id, logical_id, now, then)
             if not sent_back:
@@ -140,9 +175,3 @@ def _to_retry(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
         "RevertTo": then["Properties"],
         "Attributes": now.get("Attributes", {}),
     }
-
-
-def _is_custom(resource: dict[str, Any]) -> bool:
-    """Tell whether a resource is a custom one."""
-    kind = str(resource.get("ResourceType", ""))
-    return kind.startswith("Custom::") or kind == CUSTOM_RESOURCE

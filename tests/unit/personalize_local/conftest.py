@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from personalize_local import LocalAws, Settings
@@ -139,3 +140,29 @@ def aws() -> Iterator[LocalAws]:
 def world(aws: LocalAws) -> Iterator[World]:
     yield World(aws, f"w{uuid.uuid4().hex[:10]}")
     aws.set_faults([])
+
+
+@pytest.fixture
+def acting_as(aws: LocalAws, world: Any) -> Callable[..., Any]:
+    """A client, Personalize's unless told otherwise, of a user with just these (action, resource) pairs."""
+
+    def client(*allowed: tuple[str, str], service: str = "personalize", conditions: Any = None) -> Any:
+        iam = aws.client("iam")
+        name = f"{world.name}-user-{len(iam.list_users()['Users'])}"
+        iam.create_user(UserName=name)
+        statements = [
+            {"Effect": "Allow", "Action": action, "Resource": resource, "Condition": (conditions or {}).get(action, {})}
+            for action, resource in allowed
+        ] or [{"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}]
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return boto3.client(
+            service,
+            endpoint_url=aws.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+        )
+
+    return client

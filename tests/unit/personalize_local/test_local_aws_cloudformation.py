@@ -4,41 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.unit.personalize_local.stacks import Stack, custom
+
 if TYPE_CHECKING:
     from personalize_local import LocalAws
 
-# A function that does what its properties say, and prints every event: one JSON line each.
-FUNCTION = """
-import json, sys, urllib.request
-
-def handler(event, context):
-    properties = event["ResourceProperties"]
-    kind = event["RequestType"]
-    print(json.dumps({"event": event, "group": context.log_group_name}))
-    if properties.get("Crash") == kind:
-        raise RuntimeError("crashed")
-    if properties.get("Silent") == kind:
-        return
-    answer = {
-        "Status": "FAILED" if properties.get("Fail") == kind else "SUCCESS",
-        "Reason": "as asked",
-        "PhysicalResourceId": event.get("PhysicalResourceId") if kind == "Delete" else properties.get("Id", "id"),
-        "StackId": event["StackId"], "RequestId": event["RequestId"], "LogicalResourceId": event["LogicalResourceId"],
-        "Data": {"Echo": properties.get("Id", "")},
-    }
-    answer.update(json.loads(properties.get("Override", "{}")))
-    url = event["ResponseURL"]
-    if properties.get("Unsigned") == kind:
-        url = url.split("&X-Amz-Signature")[0]
-    request = urllib.request.Request(url, json.dumps(answer).encode(), {"Content-Type": ""}, method="PUT")
-    urllib.request.urlopen(request).close()
-"""
 SCHEMA = json.dumps(
     {
         "type": "record",
@@ -52,99 +27,6 @@ SCHEMA = json.dumps(
         "version": "1.0",
     }
 )
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-}
-
-
-@dataclass
-class Stack:
-    """A stack under test; every one has a function for its custom resources."""
-
-    aws: LocalAws
-    name: str
-    logs_allowed: bool = True
-    resources: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.cloudformation = self.aws.client("cloudformation")
-        # Log group and role outlive a rolled back stack, so that its last log can be written and read.
-        self.aws.client("logs").create_log_group(logGroupName=f"/test/{self.name}")
-        iam = self.aws.client("iam")
-        role = iam.create_role(RoleName=f"{self.name}-Role", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
-        statement = {"Effect": "Allow", "Action": "logs:*" if self.logs_allowed else "s3:*", "Resource": "*"}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        iam.put_role_policy(RoleName=f"{self.name}-Role", PolicyName="p", PolicyDocument=policy)
-        self.base = {
-            "Function": {
-                "Type": "AWS::Lambda::Function",
-                "Properties": {
-                    "FunctionName": self.name,
-                    "Runtime": "python3.12",
-                    "Handler": "index.handler",
-                    "Timeout": 10,
-                    "Role": role,
-                    "Code": {"ZipFile": FUNCTION},
-                    "LoggingConfig": {"LogGroup": f"/test/{self.name}"},
-                },
-            },
-        }
-
-    def deploy(self, resources: dict[str, Any], outputs: dict[str, Any] | None = None, **options: Any) -> str:
-        """Create or update the stack; returns the status it ends in."""
-        template = {
-            "Resources": {**self.base, **resources},
-            "Outputs": {key: {"Value": value} for key, value in (outputs or {}).items()},
-        }
-        exists = any(stack["StackName"] == self.name for stack in self.cloudformation.describe_stacks()["Stacks"])
-        act = self.cloudformation.update_stack if exists else self.cloudformation.create_stack
-        act(StackName=self.name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"], **options)
-        return self._settled()
-
-    def delete(self) -> str:
-        arn = self._described()["StackId"]
-        self.cloudformation.delete_stack(StackName=self.name)
-        return self._settled(arn)
-
-    def _described(self, name: str = "") -> dict[str, Any]:
-        found: dict[str, Any] = self.cloudformation.describe_stacks(StackName=name or self.name)["Stacks"][0]
-        return found
-
-    def _settled(self, name: str = "") -> str:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            status: str = self._described(name)["StackStatus"]
-            if not status.endswith("_IN_PROGRESS"):
-                return status
-            time.sleep(0.03)
-        raise AssertionError(status)
-
-    def outputs(self) -> dict[str, str]:
-        return {output["OutputKey"]: output["OutputValue"] for output in self._described()["Outputs"]}
-
-    def reasons(self) -> str:
-        events = self.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
-        return "\n".join(event.get("ResourceStatusReason", "") for event in events)
-
-    def lines(self) -> list[dict[str, Any]]:
-        """What the function printed, oldest first."""
-        found = self.aws.client("logs").filter_log_events(logGroupName=f"/test/{self.name}")["events"]
-        return [json.loads(event["message"]) for event in found if event["message"].startswith("{")]
-
-    def received(self, count: int) -> list[tuple[str, str | None]]:
-        """Request type and physical id of the first so many events; logs arrive when an invocation has ended."""
-        deadline = time.monotonic() + 10
-        while len(self.lines()) < count and time.monotonic() < deadline:
-            time.sleep(0.05)
-        events = [line["event"] for line in self.lines()]
-        return [(event["RequestType"], event.get("PhysicalResourceId")) for event in events]
-
-
-def custom(identifier: str = "id", after: str = "", **properties: Any) -> dict[str, Any]:
-    token = {"Fn::GetAtt": ["Function", "Arn"]}
-    resource = {"Type": "Custom::Test", "Properties": {"ServiceToken": token, "Id": identifier, **properties}}
-    return {**resource, "DependsOn": [after]} if after else resource
 
 
 @pytest.fixture
@@ -304,7 +186,7 @@ def test_a_rollback_that_can_not_go_back_says_so(stack: Stack) -> None:
 
 
 def test_a_crashed_invocation_is_retried_twice(stack: Stack) -> None:
-    assert stack.deploy({"A": custom(Crash="Create", ServiceTimeout="5")}) == "ROLLBACK_COMPLETE"
+    assert stack.deploy({"A": custom(Crash="Create", ServiceTimeout="8")}) == "ROLLBACK_COMPLETE"
     kinds = [kind for kind, _ in stack.received(4)]
     assert kinds == ["Create", "Create", "Create", "Delete"]
 

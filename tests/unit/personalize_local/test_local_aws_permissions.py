@@ -23,32 +23,6 @@ ROWS = "USER_ID,ITEM_ID,TIMESTAMP\nu1,i1,1600000001\nu2,i2,1600000002\n"  # what
 JOBS = f"arn:aws:personalize:us-east-1:{ACCOUNT}:dataset-export-job"
 
 
-@pytest.fixture
-def acting_as(aws: LocalAws, world: Any) -> Callable[..., Any]:
-    """A Personalize client of a user with just these (action, resource) pairs."""
-
-    def client(*allowed: tuple[str, str], service: str = "personalize", conditions: Any = None) -> Any:
-        iam = aws.client("iam")
-        name = f"{world.name}-user-{len(iam.list_users()['Users'])}"
-        iam.create_user(UserName=name)
-        statements = [
-            {"Effect": "Allow", "Action": action, "Resource": resource, "Condition": (conditions or {}).get(action, {})}
-            for action, resource in allowed
-        ] or [{"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}]
-        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document)
-        key = iam.create_access_key(UserName=name)["AccessKey"]
-        return boto3.client(
-            service,
-            endpoint_url=aws.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=key["AccessKeyId"],
-            aws_secret_access_key=key["SecretAccessKey"],
-        )
-
-    return client
-
-
 def refusal(call: Callable[[], Any]) -> tuple[str, int, str]:
     with pytest.raises(ClientError) as caught:
         call()
