@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 JOB_NAME_CHARACTERS = 63
 JOB_NAME_PREFIX_CHARACTERS = 45  # 63 = 45 + "-" + 12 of the hash + "-" + 4 of the attempt
-STACK_PART_CHARACTERS = 24  # a default prefix is "<stack>-<export>": 24 + "-" + 20
-EXPORT_PART_CHARACTERS = 20
+STACK_PART_CHARACTERS = 18  # a default prefix is "<stack>-<hash>-<export>": 18 + "-" + 6 + "-" + 19
+EXPORT_PART_CHARACTERS = 19
 ARN_CHARACTERS = 256
 PATH_CHARACTERS = 256
 BUCKET_NAME_CHARACTERS = 63
@@ -37,6 +37,8 @@ DAY_SECONDS = 24 * 3600
 EXPORTABLE_TYPES = ("INTERACTIONS", "ITEMS", "USERS")
 NOT_EXPORTABLE_TYPES = ("ACTIONS", "ACTION_INTERACTIONS")
 
+_LARGEST_NUMBER_TOKEN = -1e200  # they are about -1.9e289
+_LOOKUP = "dummy-value-for-"
 _DATASET_FORM = "arn:<partition>:personalize:<region>:<account>:dataset/<dataset group>/<INTERACTIONS|ITEMS|USERS>"
 _DATASET_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z\-]*):personalize:(?P<region>[a-z]+(?:-[a-z]+)+-\d+):(?P<account>\d{12})"
@@ -44,6 +46,13 @@ _DATASET_ARN = re.compile(
 )
 _GROUP_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
 _KEY_ARN = re.compile(r"arn:aws.*:kms:.*:[0-9]{12}:key/.+")
+_BUCKET_ARN = re.compile(r"arn:aws[a-z\-]*:s3:::[^/:]+")
+_NO_GENERAL_PURPOSE_BUCKETS = {  # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    "--x-s3": "a directory bucket",
+    "--table-s3": "a table bucket",
+    "-s3alias": "the alias of an access point",
+    "--ol-s3": "the alias of an Object Lambda access point",
+}
 _JOB_NAME_PREFIX = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
 _PREFIX = re.compile(r"[a-zA-Z0-9!_.'()=\-/]*")
 _FUNCTION_NAME_PREFIX = re.compile(r"[a-zA-Z0-9\-_]+")
@@ -62,14 +71,23 @@ class DatasetArn:
     type: str
 
 
-def is_token(text: str) -> bool:
-    """Say whether `text` holds a value only known at deployment, without asking the jsii kernel."""
-    return "${Token[" in text
+def is_unknown(text: str) -> bool:
+    """Say whether `text` holds a value that is not known yet, without asking the jsii kernel.
+
+    That is a token, which is known at deployment, and what `StringParameter.value_from_lookup` returns until the CDK
+    has looked: https://docs.aws.amazon.com/cdk/v2/guide/get-context-var.html.
+    """
+    return "${Token[" in text or _LOOKUP in text
+
+
+def is_looked_up(text: str) -> bool:
+    """Say whether the CDK has yet to look `text` up: it then synthesises once more, with the value."""
+    return _LOOKUP in text
 
 
 def is_number_token(number: float) -> bool:
     """Say whether `number` stands for a value only known at deployment: the CDK encodes those far below zero."""
-    return number < 0
+    return number < _LARGEST_NUMBER_TOKEN
 
 
 def dataset_arn(text: str) -> DatasetArn | None:
@@ -78,8 +96,10 @@ def dataset_arn(text: str) -> DatasetArn | None:
     Raises:
         ValueError: when it is no dataset ARN, or of a type that cannot be exported.
     """
+    if is_looked_up(text):
+        return None
     check_dataset_type(text.rsplit("/", 1)[-1], lambda: text)
-    if is_token(text):
+    if is_unknown(text):
         return None
     match = _DATASET_ARN.fullmatch(text)
     if not match or match["type"] not in EXPORTABLE_TYPES or len(text) > ARN_CHARACTERS:
@@ -107,17 +127,22 @@ def exportable_type(dataset_type: str) -> str:
     return dataset_type.upper()
 
 
-def check_sequence(option: str, values: Sequence[object]) -> None:
-    """Refuse nothing at all, and a text, which is a sequence of letters."""
-    if isinstance(values, str):
-        raise ValueError(f"{option} {values!r} is a string. It must be a list: write [{values!r}].")  # noqa: TRY004 - every wrong option raises ValueError
+def exportable_types(given: Sequence[str]) -> list[str]:
+    """Return the types as ARNs write them; for one that the CDK has yet to look up, one that nobody else has."""
+    known = ["" if is_looked_up(dataset_type) else exportable_type(dataset_type) for dataset_type in given]
+    free = [dataset_type for dataset_type in EXPORTABLE_TYPES if dataset_type not in known]
+    return [dataset_type or (free.pop(0) if free else EXPORTABLE_TYPES[0]) for dataset_type in known]
+
+
+def check_not_empty(option: str, values: Sequence[object]) -> None:
+    """Refuse nothing at all."""
     if not values:
         raise ValueError(f"{option} is empty. Name at least one, or remove this export.")
 
 
 def check_dataset_group(name: str) -> None:
     """Refuse what names no dataset group."""
-    if not is_token(name) and (not _GROUP_NAME.fullmatch(name) or len(name) > GROUP_NAME_CHARACTERS):
+    if not is_unknown(name) and (not _GROUP_NAME.fullmatch(name) or len(name) > GROUP_NAME_CHARACTERS):
         raise ValueError(
             f"dataset_group {name!r} is not the name of a dataset group, which has 1 to {GROUP_NAME_CHARACTERS} "
             "letters, digits, hyphens and underscores, the first a letter or digit. Give the name alone, not its ARN; "
@@ -139,26 +164,29 @@ def check_one_group(types: Sequence[str], arns: Sequence[str]) -> None:
         raise ValueError(f"the datasets are of the groups {', '.join(groups)}. Make one DatasetGroupExport per group.")
 
 
-def check_max_concurrency(max_concurrency: int | None, *, wait: bool) -> None:
-    """Refuse what is no number of exports."""
+def check_max_concurrency(max_concurrency: int | None, of_provider: int, *, wait: bool) -> None:
+    """Refuse a number that would have no effect."""
     if max_concurrency is None:
         return
     if not wait:
         raise ValueError(
             "max_concurrency has no meaning with wait=False, which waits for nothing: leave one of them out."
         )
-    if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
-        raise ValueError(f"max_concurrency {max_concurrency!r} is no number of exports. Allowed are 1, 2, 3 and so on.")
+    if max_concurrency > of_provider:
+        raise ValueError(
+            f"max_concurrency is {max_concurrency}, but the provider lets {of_provider} exports of a stack run at a "
+            f"time: raise that of the ExportProvider, or give at most {of_provider}."
+        )
 
 
-def check_home(dataset: DatasetArn, *, stack: str, partition: str, region: str, account: str) -> None:
+def check_environment(dataset: DatasetArn, *, stack: str, partition: str, region: str, account: str) -> None:
     """Refuse a dataset that lives somewhere else than the stack deploys to, as far as both are known."""
     for what, has, expected in (
         ("partition", dataset.partition, partition),
         ("Region", dataset.region, region),
         ("account", dataset.account, account),
     ):
-        if not is_token(expected) and has != expected:
+        if not is_unknown(expected) and has != expected:
             raise ValueError(
                 f"dataset {dataset.text!r} is in {what} {has}, but stack {stack!r} deploys to {what} {expected}. An "
                 "export job runs where its dataset is: put the export in a stack with "
@@ -168,7 +196,7 @@ def check_home(dataset: DatasetArn, *, stack: str, partition: str, region: str, 
 
 def check_same_region(what: str, path: str, region: str, *, stack: str, stack_region: str) -> None:
     """Refuse a shared construct of another Region, as far as both are known."""
-    if region != stack_region and not is_token(region) and not is_token(stack_region):
+    if region != stack_region and not is_unknown(region) and not is_unknown(stack_region):
         raise ValueError(
             f"{what} {path!r} is in Region {region}, but stack {stack!r} deploys to Region {stack_region}. An export "
             f"job needs both in the Region of its dataset: make one {what} per Region."
@@ -177,6 +205,8 @@ def check_same_region(what: str, path: str, region: str, *, stack: str, stack_re
 
 def ingestion_mode(value: IngestionMode | str) -> IngestionMode:
     """Return the mode `value` names."""
+    if isinstance(value, str) and is_looked_up(value):
+        return IngestionMode.ALL
     try:
         return IngestionMode(value)
     except ValueError:
@@ -188,7 +218,7 @@ def ingestion_mode(value: IngestionMode | str) -> IngestionMode:
 
 def check_job_name_prefix(prefix: str) -> None:
     """Refuse a prefix that leaves no room for the rest of a job name, or has characters a job name cannot have."""
-    if not is_token(prefix) and (not _JOB_NAME_PREFIX.fullmatch(prefix) or len(prefix) > JOB_NAME_PREFIX_CHARACTERS):
+    if not is_unknown(prefix) and (not _JOB_NAME_PREFIX.fullmatch(prefix) or len(prefix) > JOB_NAME_PREFIX_CHARACTERS):
         raise ValueError(
             f"job_name_prefix {prefix!r} has {len(prefix)} characters. Allowed are 1 to {JOB_NAME_PREFIX_CHARACTERS} "
             "letters, digits, hyphens and underscores, the first a letter or digit: a job name has at most "
@@ -198,7 +228,7 @@ def check_job_name_prefix(prefix: str) -> None:
 
 
 def default_job_name_prefix(stack_part: str, construct_id: str) -> str:
-    """`<stack>-<export>`, at most 45 characters."""
+    """`<stack>-<hash>-<export>`, at most 45 characters."""
     return f"{stack_part}-{job_name_part(construct_id, EXPORT_PART_CHARACTERS)}"
 
 
@@ -210,7 +240,7 @@ def job_name_part(text: str, characters: int) -> str:
 
 def check_function_name_prefix(prefix: str) -> None:
     """Refuse a prefix that makes no function name."""
-    if not is_token(prefix) and (
+    if not is_unknown(prefix) and (
         not _FUNCTION_NAME_PREFIX.fullmatch(prefix) or len(prefix) > FUNCTION_NAME_PREFIX_CHARACTERS
     ):
         raise ValueError(
@@ -227,7 +257,7 @@ def check_generation(generation: object) -> None:
             f"generation {generation!r} is of type {type(generation).__name__}. It must be a string: write "
             f"{str(generation)!r}."
         )
-    if not is_token(generation) and len(generation) > GENERATION_CHARACTERS:
+    if not is_unknown(generation) and len(generation) > GENERATION_CHARACTERS:
         raise ValueError(
             f"generation has {len(generation)} characters. Allowed are at most {GENERATION_CHARACTERS}: use a date, a "
             "counter or a commit id."
@@ -241,9 +271,9 @@ def check_tags(tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
         if key.lower().startswith("aws:"):
             raise ValueError(f"tag key {key!r} starts with 'aws:', which is reserved for AWS: choose another key.")
-        if not is_token(key) and not 1 <= len(key) <= TAG_KEY_CHARACTERS:
+        if not is_unknown(key) and not 1 <= len(key) <= TAG_KEY_CHARACTERS:
             raise ValueError(f"tag key {key!r} has {len(key)} characters. Allowed are 1 to {TAG_KEY_CHARACTERS}.")
-        if not is_token(value) and len(value) > TAG_VALUE_CHARACTERS:
+        if not is_unknown(value) and len(value) > TAG_VALUE_CHARACTERS:
             raise ValueError(
                 f"the value of tag {key!r} has {len(value)} characters. Allowed are at most {TAG_VALUE_CHARACTERS}."
             )
@@ -277,7 +307,7 @@ def destination_prefix(prefix: str) -> str:
     if prefix.startswith("s3://"):
         raise ValueError(f"prefix {prefix!r} is a whole path. Give only what follows the bucket, such as 'exports/'.")
     segments = prefix.rstrip("/").split("/")
-    if not is_token(prefix) and (
+    if not is_unknown(prefix) and (
         not _PREFIX.fullmatch(prefix)
         or (prefix and (any(s in ("", ".", "..") for s in segments) or prefix.endswith("//")))
     ):
@@ -291,10 +321,10 @@ def destination_prefix(prefix: str) -> str:
 
 def check_path(bucket_name: str | None, prefix: str) -> None:
     """Refuse a path that would be too long once a job name is appended; None is a bucket that has no name yet."""
-    known = bucket_name is not None and not is_token(bucket_name)
+    known = bucket_name is not None and not is_unknown(bucket_name)
     bucket_characters = len(bucket_name) if bucket_name and known else BUCKET_NAME_CHARACTERS
     fixed = len("s3://") + bucket_characters + len("/") + JOB_NAME_CHARACTERS + len("/")
-    if not is_token(prefix) and fixed + len(prefix) > PATH_CHARACTERS:
+    if not is_unknown(prefix) and fixed + len(prefix) > PATH_CHARACTERS:
         raise ValueError(
             f"prefix {prefix!r} has {len(prefix)} characters. Allowed are {PATH_CHARACTERS - fixed} in this bucket: "
             f"Amazon Personalize accepts output paths of {PATH_CHARACTERS} characters, which are s3://, the bucket "
@@ -304,10 +334,40 @@ def check_path(bucket_name: str | None, prefix: str) -> None:
 
 def check_key(option: str, key_arn: str, *, is_alias: bool) -> None:
     """Refuse what names a key without being its ARN."""
-    if is_alias or (not is_token(key_arn) and not _KEY_ARN.fullmatch(key_arn)):
+    if is_alias or (not is_unknown(key_arn) and not _KEY_ARN.fullmatch(key_arn)):
         given = "a KMS alias" if is_alias else repr(key_arn)
         raise ValueError(
             f"{option} is {given}. Amazon Personalize accepts only the ARN of a key, "
             "arn:<partition>:kms:<region>:<account>:key/<key id>, and neither an alias nor a key id: pass the kms.Key "
             "itself or kms.Key.from_key_arn(...) with the key's own ARN."
+        )
+
+
+def check_bucket_name(bucket_name: str) -> None:
+    """Refuse what Amazon Personalize cannot write to, though it is named like a bucket."""
+    if is_unknown(bucket_name):
+        return
+    for suffix, what in _NO_GENERAL_PURPOSE_BUCKETS.items():
+        if bucket_name.endswith(suffix):
+            raise ValueError(
+                f"bucket {bucket_name!r} is {what}. Amazon Personalize writes to a general purpose bucket, by its own "
+                "name: pass that one."
+            )
+
+
+def check_bucket_arn(bucket_arn: str) -> None:
+    """Refuse the ARN of an access point, or of another thing that is no general purpose bucket."""
+    if not is_unknown(bucket_arn) and not _BUCKET_ARN.fullmatch(bucket_arn):
+        raise ValueError(
+            f"bucket {bucket_arn!r} is no general purpose bucket, which has an ARN such as arn:aws:s3:::name. Amazon "
+            "Personalize writes to such a one, by its own name: pass the bucket behind an access point."
+        )
+
+
+def check_queue(*, fifo: bool) -> None:
+    """Refuse a queue that Lambda cannot send to."""
+    if fifo:
+        raise ValueError(
+            "dead_letter_queue is a FIFO queue, to which AWS Lambda cannot send what it gave up on: pass a standard "
+            "queue."
         )

@@ -14,7 +14,7 @@ import aws_cdk
 import jsii
 from constructs import IValidation
 
-from cdk_personalize_export._checks import is_token
+from cdk_personalize_export._checks import is_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def acknowledge(policy: IConstruct, stack: Stack, resource: str, reason: str) ->
     if validations is None:  # an aws-cdk-lib that cannot record it, and a cdk-nag that would not read it
         return
     text = _PSEUDO_PARAMETER.sub(r"<AWS::\1>", resource)
-    if is_token(text):
+    if is_unknown(text):
         text = flat(stack.resolve(resource))
     if "(" in text or ")" in text:  # the CDK takes an id apart by its brackets, and these need not match
         return

@@ -1,140 +1,106 @@
-"""The Lambda function of `ExportProvider`, as the plain resource.
+"""The Lambda function of `ExportProvider`.
 
-It is `CfnFunction` and not `Function`: tags, aspects and escape hatches meet the same resource, and a synthesis is 7 %
-shorter, mostly because a `Function` loads the CDK's table of all Regions to name the bucket of its code.
+Its folder `handler` is uploaded as it is, and nothing else: what the asset ships is what its hash covers.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from aws_cdk import AssetStaging, FileAssetPackaging
+from aws_cdk import Duration, IgnoreMode
 
-from cdk_personalize_export import _permissions, _unloaded
+from cdk_personalize_export import _permissions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aws_cdk import Stack
     from aws_cdk import aws_ec2 as ec2
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
-FUNCTION_ID = "Function"
 DESCRIPTION = "Starts Amazon Personalize dataset exports and waits for them"
-_HANDLER_FOLDER = Path(__file__).with_name("handler")
-_NOT_CODE = ["*", "!handler", "!handler/*.py"]  # in Lambda, the folder is a package
+_PACKAGE = Path(__file__).parent
+# In the order of a .gitignore: nothing but the folder, and in it nothing but its modules.
+_ONLY_THE_HANDLER = ["*", "!/handler", "!/handler/*.py"]
 _RUNTIME = "python3.14"
 _MEMORY_MB = 128
-_TIMEOUT_SECONDS = 900
+_TIMEOUT_MINUTES = 15
 _TRACING_MODES = {"ACTIVE": "Active", "PASS_THROUGH": "PassThrough"}
 
 
-@dataclass
-class Settings:
-    """What an option adds to the function, and what Lambda itself needs for it when the function is created."""
+def make_function(scope: Construct, runtime: lambda_.Runtime | None, **options: Any) -> lambda_.Function:  # noqa: ANN401 - of `lambda_.Function`
+    """Make the function."""
+    from aws_cdk import aws_lambda  # noqa: PLC0415 - not at import: it costs start-up time
 
-    properties: dict[str, Any] = field(default_factory=dict)
-    statements: list[_permissions.Statement] = field(default_factory=list)
+    return aws_lambda.Function(
+        scope,
+        "Function",
+        architecture=aws_lambda.Architecture.ARM_64,
+        code=aws_lambda.Code.from_asset(str(_PACKAGE), exclude=_ONLY_THE_HANDLER, ignore_mode=IgnoreMode.GIT),
+        description=DESCRIPTION,
+        handler="handler.index.handler",
+        memory_size=_MEMORY_MB,
+        # By its name, as an older aws-cdk-lib has no constant for it.
+        runtime=runtime or aws_lambda.Runtime(_RUNTIME, aws_lambda.RuntimeFamily.PYTHON),
+        timeout=Duration.minutes(_TIMEOUT_MINUTES),
+        **options,
+    )
+
+
+def resource_of(function: lambda_.Function) -> lambda_.CfnFunction:
+    """Return the resource of the function."""
+    return cast("lambda_.CfnFunction", function.node.default_child)
+
+
+class LambdaNeeds:
+    """What Lambda itself does with the function's role, for the options that ask for it.
+
+    They are set on the resource, because `lambda_.Function` would write an inline policy for each, which several rule
+    packs forbid, and Lambda wants the permissions when it creates the function.
+    """
+
+    def __init__(self, function: lambda_.Function) -> None:
+        self._resource = resource_of(function)
+        self.statements: list[_permissions.Statement] = []
 
     def encrypt(self, key: kms.IKey) -> None:
         """Encrypt environment variables with `key`."""
-        self.properties["kmsKeyArn"] = key.key_arn
+        self._resource.kms_key_arn = key.key_arn
         self.statements.append(_permissions.allow("kms:Decrypt", key.key_arn))
 
     def send_failures_to(self, queue: sqs.IQueue) -> None:
         """Put the requests Lambda gives up on into `queue`."""
         key = queue.encryption_master_key
-        self.properties["deadLetterConfig"] = {"targetArn": queue.queue_arn}
+        self._resource.add_property_override("DeadLetterConfig.TargetArn", queue.queue_arn)
         self.statements += _permissions.queue_statements(queue.queue_arn, None if key is None else key.key_arn)
 
     def trace(self, tracing: lambda_.Tracing) -> None:
         """Trace with AWS X-Ray."""
         if tracing.name != "DISABLED":
-            self.properties["tracingConfig"] = {"mode": _TRACING_MODES[tracing.name]}
+            self._resource.add_property_override("TracingConfig.Mode", _TRACING_MODES[tracing.name])
             self.statements.append(_permissions.tracing_statement())
 
-    def run_in(self, subnets: ec2.SelectedSubnets, security_groups: Sequence[ec2.ISecurityGroup]) -> None:
-        """Run in a VPC."""
-        groups = [group.security_group_id for group in security_groups]
-        self.properties["vpcConfig"] = {"subnetIds": subnets.subnet_ids, "securityGroupIds": groups}
+    def run_in_vpc(self) -> None:
+        """Make network interfaces."""
         self.statements.append(_permissions.network_statement())
 
 
-def select_subnets(vpc: ec2.IVpc, selection: ec2.SubnetSelection | None) -> ec2.SelectedSubnets:
-    """Return the subnets of `vpc` to run in.
+def check_subnets(vpc: ec2.IVpc, selection: ec2.SubnetSelection | None) -> None:
+    """Refuse subnets without a way out.
 
     Raises:
         ValueError: A function would have no way out of them.
     """
-    selected = vpc.select_subnets(**({} if selection is None else selection._values))  # noqa: SLF001 - its parts, as keywords
+    selected = vpc.select_subnets() if selection is None else vpc.select_subnets(**_keywords(selection))
     if selected.has_public:
         raise ValueError(
             "vpc_subnets selects public subnets, from which a Lambda function cannot reach the internet, whatever its "
             "security groups say: select private ones, "
             "vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)."
         )
-    return selected
 
 
-def make_security_group(scope: Construct, vpc: ec2.IVpc) -> ec2.ISecurityGroup:
-    """Make a security group that lets everything out and nothing in."""
-    from aws_cdk.aws_ec2 import SecurityGroup  # noqa: PLC0415 - not at import: it costs start-up time
-
-    return SecurityGroup(scope, "SecurityGroup", vpc=vpc, description=DESCRIPTION)
-
-
-def make_function(
-    scope: Construct, stack: Stack, role_arn: str, log_group_name: str, properties: dict[str, Any]
-) -> _unloaded.Unloaded:
-    """Make the function."""
-    given = {
-        "architectures": ["arm64"],
-        "code": _code(scope, stack),
-        "description": DESCRIPTION,
-        "handler": "handler.index.handler",
-        "loggingConfig": {"logGroup": log_group_name},
-        "memorySize": _MEMORY_MB,
-        "role": role_arn,
-        "runtime": _RUNTIME,
-        "timeout": _TIMEOUT_SECONDS,
-        **properties,
-    }
-    return _unloaded.make("aws_lambda.CfnFunction", scope, FUNCTION_ID, given)
-
-
-def _code(scope: Construct, stack: Stack) -> dict[str, str]:
-    """Have the folder zipped and uploaded on deployment; return where it will be."""
-    content = _hash()  # a call to Node less than having it computed there
-    staged = AssetStaging(scope, "Code", source_path=str(_HANDLER_FOLDER.parent), asset_hash=content, exclude=_NOT_CODE)
-    source = {
-        "fileName": staged.relative_staged_path(stack),
-        "packaging": FileAssetPackaging.ZIP_DIRECTORY,
-        "sourceHash": content,
-    }
-    try:
-        # Not stack.synthesizer.add_file_asset(): jsii would fetch all six parts of the answer.
-        location = _unloaded.call(_unloaded.part(stack, "synthesizer"), "addFileAsset", source)
-        return {"s3Bucket": _unloaded.get(location, "bucketName"), "s3Key": _unloaded.get(location, "objectKey")}
-    except (RuntimeError, AttributeError):
-        # Of a synthesizer that was made in Python the stack uses a copy, and jsii gives back the original, which knows
-        # of no stack; and a jsii that is made otherwise gives the location itself. The CDK's own class asks in Node; it
-        # loads the table of all Regions (50 ms) to do so.
-        return _code_by_asset(scope, content)
-
-
-def _code_by_asset(scope: Construct, content: str) -> dict[str, str]:
-    from aws_cdk.aws_s3_assets import Asset  # noqa: PLC0415 - not at import: it costs start-up time
-
-    asset = Asset(scope, "CodeAsset", path=str(_HANDLER_FOLDER.parent), asset_hash=content, exclude=_NOT_CODE)
-    return {"s3Bucket": asset.s3_bucket_name, "s3Key": asset.s3_object_key}
-
-
-def _hash() -> str:
-    files = sorted(_HANDLER_FOLDER.glob("*.py"))
-    return hashlib.sha256(b"".join(b"%s\0%s\0" % (f.name.encode(), f.read_bytes()) for f in files)).hexdigest()
+def _keywords(selection: ec2.SubnetSelection) -> dict[str, Any]:
+    names = ("availability_zones", "one_per_az", "subnet_filters", "subnet_group_name", "subnets", "subnet_type")
+    return {name: getattr(selection, name) for name in names}

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 Statement = dict[str, Any]
 Document = dict[str, Any]
 Conditions = dict[str, dict[str, str]]
+Grant = tuple[str, str]  # an action, and the resource it is allowed on
 
 PERSONALIZE = "personalize.amazonaws.com"
 POLICY_CHARACTERS = 6144  # of a managed policy, white space not counted
+INLINE_POLICY_CHARACTERS = 10240  # of all inline policies of a role
 POLICIES_PER_ROLE = 10
 
 _KEY_ACTIONS = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ListGrants"]
@@ -43,22 +45,10 @@ def write_statements(bucket_arn: str, prefix: str) -> list[Statement]:
     return [allow("s3:ListBucket", bucket_arn), allow("s3:PutObject", f"{bucket_arn}/{prefix}*")]
 
 
-def bucket_statements(bucket_arn: str, prefix: str, conditions: Conditions | None = None) -> list[Statement]:
-    """The bucket policy. AWS documents it without conditions; whether any would pass is unknown."""
-    more = {"Condition": conditions} if conditions else {}
+def bucket_statements(bucket_arn: str, prefix: str, conditions: Conditions) -> list[Statement]:
+    """What the bucket policy lets Personalize itself do."""
     writes = write_statements(bucket_arn, prefix)
-    return [{**statement, "Principal": {"Service": PERSONALIZE}, **more} for statement in writes]
-
-
-def only_tls_statement(bucket_arn: str) -> Statement:
-    """Refuse whoever comes without TLS: https://docs.aws.amazon.com/config/latest/developerguide/s3-bucket-ssl-requests-only.html."""
-    return {
-        "Effect": "Deny",
-        "Action": "s3:*",
-        "Principal": {"AWS": "*"},
-        "Resource": [bucket_arn, f"{bucket_arn}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
+    return [{**statement, "Principal": {"Service": PERSONALIZE}, "Condition": conditions} for statement in writes]
 
 
 def foreign_role_statements(bucket_arn: str, prefix: str, account_arn: str, role_arn: str) -> list[Statement]:
@@ -80,15 +70,22 @@ def role_statements(
     return [*write_statements(bucket_arn, prefix), *key, *dataset_group_key]
 
 
-def key_statement(principal_arn: str) -> Statement:
-    """The key policy, for Personalize itself and for the role it writes with."""
-    actions = sorted([*_KEY_ACTIONS, "kms:CreateGrant"])
-    return allow(actions, "*", Principal={"AWS": principal_arn, "Service": PERSONALIZE})
+def key_statements(principal_arn: str, conditions: Conditions) -> list[Statement]:
+    """What the key policy lets the role and Personalize itself do."""
+    return _for_role_and_service(sorted([*_KEY_ACTIONS, "kms:CreateGrant"]), principal_arn, conditions)
 
 
-def dataset_group_key_statement(principal_arn: str) -> Statement:
-    """The policy of the key of a dataset group, for Personalize itself and for the role it writes with."""
-    return allow(_DATASET_GROUP_KEY_ACTION, "*", Principal={"AWS": principal_arn, "Service": PERSONALIZE})
+def dataset_group_key_statements(principal_arn: str, conditions: Conditions) -> list[Statement]:
+    """What the policy of the key of a dataset group lets the role and Personalize itself do."""
+    return _for_role_and_service(_DATASET_GROUP_KEY_ACTION, principal_arn, conditions)
+
+
+def _for_role_and_service(actions: str | list[str], principal_arn: str, conditions: Conditions) -> list[Statement]:
+    # Apart, because the conditions speak of the service: what the role asks for carries no source account.
+    return [
+        allow(actions, "*", Principal={"AWS": principal_arn}),
+        allow(actions, "*", Principal={"Service": PERSONALIZE}, Condition=conditions),
+    ]
 
 
 def trust_conditions(partition: str, region: str, account: str) -> Conditions:
@@ -97,6 +94,19 @@ def trust_conditions(partition: str, region: str, account: str) -> Conditions:
         "StringEquals": {"aws:SourceAccount": account},
         "StringLike": {"aws:SourceArn": f"arn:{partition}:personalize:{region}:{account}:*"},
     }
+
+
+def source_conditions(account: str) -> Conditions:
+    """Deny strangers where Personalize says for whom it acts; whether it does, with buckets and keys, is unknown.
+
+    https://docs.aws.amazon.com/personalize/latest/dg/cross-service-confused-deputy-prevention.html recommends the
+    condition; AWS's own examples of bucket and key policies have none.
+    """
+    return {"StringEqualsIfExists": {"aws:SourceAccount": account}}
+
+
+_CREATE, _DESCRIBE = "personalize:CreateDatasetExportJob", "personalize:DescribeDatasetExportJob"
+_TAG, _PASS_ROLE = "personalize:TagResource", "iam:PassRole"
 
 
 @dataclass(frozen=True)
@@ -108,59 +118,46 @@ class Needs:
     role_arn: str
     tags: bool
 
-    def characters(self) -> int:
-        """Say how much a policy grows by this at the most, without writing the policy down."""
-        arns = [self.dataset_arn, self.role_arn, *[self.job_arn] * 3]
-        tag_statement = [allow("personalize:TagResource", [])] if self.tags else []
-        return _characters([*arns, *tag_statement])
+    def grants(self) -> list[Grant]:
+        """Return each action with a resource it must be allowed on."""
+        tag = [(_TAG, self.job_arn)] if self.tags else []
+        create = [(_CREATE, self.dataset_arn), (_CREATE, self.job_arn)]
+        return [*create, (_DESCRIBE, self.job_arn), *tag, (_PASS_ROLE, self.role_arn)]
 
 
-@dataclass
 class FunctionPolicy:
-    """One managed policy of the function, growing with every export; order is the order of first use."""
+    """One policy of the function, growing with every export; order is the order of first use."""
 
-    base: list[Statement] = field(default_factory=list)
-    datasets: dict[str, None] = field(default_factory=dict)
-    jobs: dict[str, None] = field(default_factory=dict)
-    tagged_jobs: dict[str, None] = field(default_factory=dict)
-    roles: dict[str, None] = field(default_factory=dict)
+    def __init__(self, base: list[Statement]) -> None:
+        self._resources: dict[str, dict[str, None]] = {}
+        self.characters = _characters(document(base))
+        """Its size at deployment, from above: what a token becomes is not known yet."""
 
-    def covers(self, needs: Needs) -> bool:
-        """Say whether this policy already allows all of `needs`."""
-        return (
-            needs.dataset_arn in self.datasets
-            and needs.job_arn in self.jobs
-            and needs.role_arn in self.roles
-            and (needs.job_arn in self.tagged_jobs or not needs.tags)
-        )
+    def missing(self, needs: Needs) -> list[Grant]:
+        """Return what of `needs` this policy does not allow yet."""
+        return [grant for grant in needs.grants() if grant[1] not in self._resources.get(grant[0], {})]
 
-    def with_(self, needs: Needs) -> FunctionPolicy:
-        """Return a policy that allows `needs` as well."""
-        return FunctionPolicy(
-            base=self.base,
-            datasets={**self.datasets, needs.dataset_arn: None},
-            jobs={**self.jobs, needs.job_arn: None},
-            tagged_jobs={**self.tagged_jobs, **({needs.job_arn: None} if needs.tags else {})},
-            roles={**self.roles, needs.role_arn: None},
-        )
+    def characters_of(self, grants: list[Grant]) -> int:
+        """Return how much longer the policy would be."""
+        new_statements = {action for action, _ in grants if action not in self._resources}
+        listed = sum(_characters(arn) + len(",") for _, arn in grants)
+        return listed + sum(_characters(statement(action, [])) + len(",") for action in new_statements)
 
-    def document(self) -> Document:
-        """Return the policy document."""
-        jobs, roles = list(self.jobs), list(self.roles)
-        statements = [
-            *self.base,
-            allow("personalize:CreateDatasetExportJob", [*self.datasets, *jobs]),
-            allow("personalize:DescribeDatasetExportJob", jobs),
-        ]
-        if self.tagged_jobs:
-            statements.append(allow("personalize:TagResource", list(self.tagged_jobs)))
-        passed_to = {"StringEquals": {"iam:PassedToService": PERSONALIZE}}
-        statements.append(allow("iam:PassRole", roles, Condition=passed_to))
-        return document(statements)
+    def add(self, grants: list[Grant]) -> dict[str, list[str]]:
+        """Allow `grants` as well; return the new resources by action."""
+        self.characters += self.characters_of(grants)
+        added: dict[str, list[str]] = {}
+        for action, arn in grants:
+            self._resources.setdefault(action, {})[arn] = None
+            added.setdefault(action, []).append(arn)
+        return added
 
-    def characters(self) -> int:
-        """Estimate the size at deployment, from above: what a token becomes is not known yet."""
-        return _characters(self.document())
+
+def statement(action: str, resources: list[str]) -> Statement:
+    """Return the statement that lets the function use `action`."""
+    if action == _PASS_ROLE:
+        return allow(action, resources, Condition={"StringEquals": {"iam:PassedToService": PERSONALIZE}})
+    return allow(action, resources)
 
 
 def _characters(value: object) -> int:

@@ -12,11 +12,11 @@ from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Token
+from aws_cdk import CfnResource, Token
 from constructs import Construct
 
-from cdk_personalize_export import _checks, _permissions, _unloaded
-from cdk_personalize_export._home import Home
+from cdk_personalize_export import _checks, _options, _permissions
+from cdk_personalize_export._environment import StackEnvironment
 from cdk_personalize_export.destination import ExportDestination
 from cdk_personalize_export.ingestion_mode import IngestionMode
 from cdk_personalize_export.provider import ExportProvider
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
     from aws_cdk.aws_personalize import CfnDataset
     from aws_cdk.interfaces.aws_personalize import IDatasetRef
-    from constructs import IDependable
 
 _EXPORT = "Custom::PersonalizeDatasetExport"
 _LINK = "Custom::PersonalizeDatasetExportLink"
@@ -90,8 +89,16 @@ class DatasetExport(Construct):
         wait: bool = True,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        home = Home.of(scope)
-        dataset_arn = _dataset_arn(dataset, home)
+        _options.check(
+            destination=destination,
+            provider=provider,
+            job_name_prefix=job_name_prefix,
+            max_wait=max_wait,
+            wait=wait,
+            tags=tags,
+        )
+        environment = StackEnvironment.of(scope)
+        dataset_arn = _dataset_arn(dataset, environment)
         mode = _checks.ingestion_mode(ingestion_mode)
         links = _links(max_wait, wait=wait)
         if generation is not None:
@@ -100,27 +107,26 @@ class DatasetExport(Construct):
             _checks.check_job_name_prefix(job_name_prefix)
         if tags is not None:
             _checks.check_tags(tags)
-        check_shared(home, destination, provider)
+        check_shared(environment, destination, provider)
 
         super().__init__(scope, construct_id)
-        home.remember_on(self)
         self.destination: ExportDestination = destination or ExportDestination(self, "Destination")
         """Where the export is written."""
         self.provider: ExportProvider = provider or ExportProvider.for_stack(scope)
         """The function that does the work."""
-        default_prefix = _checks.default_job_name_prefix(home.job_name_part, construct_id)
+        part = environment.job_name_part
         needs = _permissions.Needs(
             dataset_arn=dataset_arn,
-            job_arn=home.job_arn(f"{job_name_prefix or home.job_name_part}-*"),
+            job_arn=environment.job_arn(f"{job_name_prefix or part}-*"),
             role_arn=self.destination.role_arn,
             tags=bool(tags),
         )
         # Created after every permission, so that the job does not meet half of them; deleted before any of them.
-        policy_arn, others = self.provider._allow(needs, self.destination, home.stack)  # noqa: SLF001
+        policy_arn, dependencies = self.provider._permissions_in(environment).permit(needs, self.destination)  # noqa: SLF001
         properties = {
             "ServiceToken": self.provider.service_token,
-            "ExportId": self.node.path,
-            "JobNamePrefix": job_name_prefix or default_prefix,
+            "ExportId": _export_id(scope, construct_id, environment),
+            "JobNamePrefix": job_name_prefix or _checks.default_job_name_prefix(part, construct_id),
             "DatasetArn": dataset_arn,
             "IngestionMode": mode.value,
             "RoleArn": self.destination.role_arn,
@@ -131,26 +137,34 @@ class DatasetExport(Construct):
             "Tags": [{"Key": key, "Value": (tags or {})[key]} for key in sorted(tags or {})] or None,
             "Wait": None if wait else "false",
             "PolicyArn": policy_arn,
-            **links[0],
         }
-        self._last = self._add_resources(properties, links[1:], others)
+        self._resources = self._add_resources(environment, properties, links)
+        if dependencies:
+            self._resources[0].node.add_dependency(*dependencies)
+        earlier = self.provider._turn(environment, self._resources[-1]) if wait else None  # noqa: SLF001
+        if earlier is not None:
+            _create_after(self._resources[0], earlier)
 
     def _add_resources(
-        self, properties: dict[str, Any], links: list[dict[str, str]], dependencies: list[IDependable]
-    ) -> _unloaded.Unloaded:
+        self, environment: StackEnvironment, properties: dict[str, Any], links: list[dict[str, str]]
+    ) -> list[CfnResource]:
         given = {name: value for name, value in properties.items() if value is not None}
-        resource = self._add_resource("Resource", _EXPORT, given)
-        if dependencies:
-            _unloaded.call(_unloaded.part(resource, "node"), "addDependency", *dependencies)
-        for number, waiting in enumerate(links, start=2):
-            job_arn = _unloaded.call(resource, "getAtt", "DatasetExportJobArn")
-            link = {"ServiceToken": self.provider.service_token, "JobArn": job_arn, **waiting}
-            resource = self._add_resource(f"Link{number}", _LINK, link)
-        return resource
+        # CloudFormation refuses to change the service token of a resource: with another function it is another one.
+        suffix = self.provider.resource_id(environment)
+        resources = [CfnResource(self, f"Resource{suffix}", type=_EXPORT, properties={**given, **links[0]})]
+        for number, waiting in enumerate(links[1:], start=2):
+            link = {
+                "ServiceToken": self.provider.service_token,
+                "JobArn": resources[-1].get_att("DatasetExportJobArn"),
+                **waiting,
+            }
+            resources.append(CfnResource(self, f"Link{number}{suffix}", type=_LINK, properties=link))
+        return resources
 
-    def _add_resource(self, child_id: str, kind: str, properties: dict[str, Any]) -> _unloaded.Unloaded:
-        # Its Python class would check the type of every value once more: 0.4 of the 2.5 ms an export takes.
-        return _unloaded.make("CfnResource", self, child_id, {"type": kind, "properties": properties})
+    @property
+    def resource(self) -> CfnResource:
+        """The custom resource, for escape hatches; with a `max_wait` over an hour the first of several."""
+        return self._resources[0]
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` list and read what is exported to this destination, and decrypt it.
@@ -219,27 +233,33 @@ class DatasetExport(Construct):
         return self._attribute("FailureReason")
 
     def _attribute(self, name: str) -> str:
-        return Token.as_string(_unloaded.call(self._last, "getAtt", name))
+        return Token.as_string(self._resources[-1].get_att(name))
 
 
-def _dataset_arn(dataset: CfnDataset | IDatasetRef | str, home: Home) -> str:
+def _dataset_arn(dataset: CfnDataset | IDatasetRef | str, environment: StackEnvironment) -> str:
     """Return the ARN of `dataset`, checked as far as it is known."""
     if not isinstance(dataset, str):
-        return _referenced_arn(dataset, home)
+        return _referenced_arn(dataset, environment)
     known = _checks.dataset_arn(dataset)
     if known is not None:
-        _checks.check_home(known, stack=home.path, partition=home.partition, region=home.region, account=home.account)
+        _checks.check_environment(
+            known,
+            stack=environment.path,
+            partition=environment.partition,
+            region=environment.region,
+            account=environment.account,
+        )
     return dataset
 
 
-def _referenced_arn(dataset: Any, home: Home) -> str:  # noqa: ANN401 - anything a caller may pass
+def _referenced_arn(dataset: Any, environment: StackEnvironment) -> str:  # noqa: ANN401 - anything a caller may pass
     # `dataset_ref.dataset_arn` of a CfnDataset synthesises a Ref, which AWS documents as the name of the dataset.
     resource = _resource(dataset)
     if resource is not None:
         _checks.check_dataset_type(str(resource.dataset_type), lambda: str(resource.name))
         return str(resource.attr_dataset_arn)
     if hasattr(dataset, "dataset_ref"):
-        return _dataset_arn(str(dataset.dataset_ref.dataset_arn), home)
+        return _dataset_arn(str(dataset.dataset_ref.dataset_arn), environment)
     raise ValueError(
         f"dataset is of type {type(dataset).__name__}. It must be a CfnDataset, a reference to one, or the ARN of a "
         "dataset as a string."
@@ -254,26 +274,45 @@ def _resource(dataset: Any) -> Any:  # noqa: ANN401 - anything a caller may pass
     return child if hasattr(type(child), "attr_dataset_arn") else None
 
 
-def resolved_dataset(dataset: CfnDataset | IDatasetRef | str, home: Home) -> tuple[str, str]:
-    """Return the ARN and the type of `dataset`, checked as far as they are known."""
-    arn = _dataset_arn(dataset, home)
+def resolved_dataset(dataset: CfnDataset | IDatasetRef | str, environment: StackEnvironment) -> tuple[str, str]:
+    """Return the ARN and the type of `dataset`, the former checked as far as it is known."""
+    arn = _dataset_arn(dataset, environment)
     resource = _resource(dataset)
+    if _checks.is_looked_up(arn):
+        return arn, arn
     dataset_type = arn.rpartition("/")[2] if resource is None else str(resource.dataset_type)
-    if _checks.is_token(dataset_type):
+    if _checks.is_unknown(dataset_type):
         raise ValueError(
             "the type of a dataset is only known at deployment. It becomes part of the logical ids: use a "
             "DatasetExport for it, or give dataset_group and dataset_types."
         )
-    return arn, _checks.exportable_type(dataset_type)
+    return arn, dataset_type
 
 
-def check_shared(home: Home, destination: ExportDestination | None, provider: ExportProvider | None) -> None:
+def check_shared(
+    environment: StackEnvironment, destination: ExportDestination | None, provider: ExportProvider | None
+) -> None:
     """Refuse a destination or a provider of another Region, as far as that is known."""
+    here = environment
     for what, shared in (("ExportDestination", destination), ("ExportProvider", provider)):
         if shared is not None:
-            _checks.check_same_region(
-                what, shared.home.path, shared.home.region, stack=home.path, stack_region=home.region
-            )
+            there = shared.environment
+            _checks.check_same_region(what, there.path, there.region, stack=here.path, stack_region=here.region)
+
+
+def _create_after(resource: CfnResource, earlier: CfnResource) -> None:
+    # A newer aws-cdk-lib deprecates the name of an older one. Both are one jsii call, `node.add_dependency` is two.
+    add = getattr(resource, "add_resource_dependency", None) or resource.add_dependency
+    add(earlier)
+
+
+def _export_id(scope: Construct, construct_id: str, environment: StackEnvironment) -> str:
+    """Return the path of the export within its stack, which is its identity, whatever its logical id."""
+    own = construct_id.replace("/", "--")  # as construct ids are written
+    if scope is environment.stack:
+        return own
+    path = environment.path_within(str(scope.node.path))
+    return f"{path}/{own}" if path else own
 
 
 def _links(max_wait: Duration | None, *, wait: bool) -> list[dict[str, str]]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from constructs import Construct
 
-from cdk_personalize_export import _checks
-from cdk_personalize_export._home import Home
+from cdk_personalize_export import _checks, _options
+from cdk_personalize_export._environment import StackEnvironment
 from cdk_personalize_export.dataset_export import DatasetExport, check_shared, resolved_dataset
 from cdk_personalize_export.destination import ExportDestination
 from cdk_personalize_export.ingestion_mode import IngestionMode
-from cdk_personalize_export.provider import ExportProvider
+from cdk_personalize_export.provider import DEFAULT_MAX_CONCURRENCY, ExportProvider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
     from aws_cdk.aws_personalize import CfnDataset
     from aws_cdk.interfaces.aws_personalize import IDatasetRef
-
-_DEFAULT_MAX_CONCURRENCY = 5  # pending or running jobs: documented for import jobs, not published for exports
 
 
 class DatasetGroupExport(Construct):
@@ -44,9 +42,9 @@ class DatasetGroupExport(Construct):
         generation: Any text; a changed one exports all of them again. Default: none.
         job_name_prefix: What the names of all jobs begin with, see `DatasetExport`. Default: the name of the stack and
             the type of the dataset.
-        max_concurrency: How many of the exports run at once; the others are created after them. Default: 5. Choose less
-            to leave some of the account's quota of jobs, and of the function's concurrency, to others. Means nothing
-            with `wait=False`.
+        max_concurrency: How many of the exports run at a time, at most as many as the provider lets run; the others are
+            created after them. Default: the provider's. Choose less to leave some of its turns to other exports. Means
+            nothing with `wait=False`.
         max_wait: How long the deployment waits for each job, 1 minute to 12 hours. Default: 1 hour.
         wait: Whether to wait for the end of the jobs. Default: True.
         tags: Tags of the jobs. Default: none.
@@ -75,12 +73,21 @@ class DatasetGroupExport(Construct):
         wait: bool = True,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        home = Home.of(scope)
-        chosen = _chosen(home, datasets, dataset_group, dataset_types)
-        _checks.check_max_concurrency(max_concurrency, wait=wait)
-        check_shared(home, destination, provider)
+        _options.check(
+            datasets=datasets,
+            dataset_group=dataset_group,
+            dataset_types=dataset_types,
+            destination=destination,
+            provider=provider,
+            max_concurrency=max_concurrency,
+            wait=wait,
+        )
+        environment = StackEnvironment.of(scope)
+        chosen = _chosen(environment, datasets, dataset_group, dataset_types)
+        check_shared(environment, destination, provider)
+        at_most = DEFAULT_MAX_CONCURRENCY if provider is None else provider.max_concurrency
+        _checks.check_max_concurrency(max_concurrency, at_most, wait=wait)
         super().__init__(scope, construct_id)
-        home.remember_on(self)
         self.destination: ExportDestination = destination or ExportDestination(self, "Destination")
         """Where all of them are written."""
         self.provider: ExportProvider = provider or ExportProvider.for_stack(scope)
@@ -102,10 +109,10 @@ class DatasetGroupExport(Construct):
             for dataset_type, dataset in chosen.items()
         }
         """The exports by type, in the order given: `exports["INTERACTIONS"].job_arn`, `.output_path` and so on."""
-        in_turn = list(self.exports.values())
-        ahead = max_concurrency or _DEFAULT_MAX_CONCURRENCY
-        for earlier, later in zip(in_turn, in_turn[ahead:], strict=False):  # so there are `ahead` queues
-            later.node.add_dependency(earlier)
+        if max_concurrency is not None:
+            in_turn = list(self.exports.values())
+            for earlier, later in zip(in_turn, in_turn[max_concurrency:], strict=False):
+                later.node.add_dependency(earlier)
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` list and read what is exported to this destination, and decrypt it.
@@ -120,23 +127,27 @@ class DatasetGroupExport(Construct):
 
 
 def _chosen(
-    home: Home, datasets: Sequence[Any] | None, dataset_group: str | None, dataset_types: Sequence[str] | None
+    environment: StackEnvironment,
+    datasets: Sequence[Any] | None,
+    dataset_group: str | None,
+    dataset_types: Sequence[str] | None,
 ) -> dict[str, Any]:
     """Return the datasets by their type."""
     if datasets is None and dataset_group is not None and dataset_types is not None:
-        _checks.check_sequence("dataset_types", dataset_types)
+        _checks.check_not_empty("dataset_types", dataset_types)
         _checks.check_dataset_group(dataset_group)
-        types = [_checks.exportable_type(dataset_type) for dataset_type in dataset_types]
-        arns = [home.dataset_arn(dataset_group, dataset_type) for dataset_type in types]
+        types = _checks.exportable_types(dataset_types)
+        arns = [environment.dataset_arn(dataset_group, dataset_type) for dataset_type in types]
         return _by_type(types, arns, arns)
     if datasets is None or dataset_group is not None or dataset_types is not None:
         raise ValueError(
             "datasets, dataset_group and dataset_types do not say what to export. Give either datasets, or "
             "dataset_group and dataset_types."
         )
-    _checks.check_sequence("datasets", datasets)
-    found = [resolved_dataset(dataset, home) for dataset in datasets]
-    return _by_type([dataset_type for _, dataset_type in found], [arn for arn, _ in found], list(datasets))
+    _checks.check_not_empty("datasets", datasets)
+    found = [resolved_dataset(dataset, environment) for dataset in datasets]
+    types = _checks.exportable_types([dataset_type for _, dataset_type in found])
+    return _by_type(types, [arn for arn, _ in found], list(datasets))
 
 
 def _by_type(types: list[str], arns: list[str], datasets: list[Any]) -> dict[str, Any]:

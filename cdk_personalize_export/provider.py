@@ -2,61 +2,38 @@
 
 It is not a CDK provider framework: the function answers CloudFormation itself, and hands over to itself before its 15
 minutes end. See https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html.
-
-The folder `handler` is its code, uploaded as it is; to keep it small, its comments only say what surprises. The rest:
-
-- A request is read once and checked
-  (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html). Unknown properties are
-  ignored and missing optional ones have defaults, so that events of another release are understood.
-- Create and Update are the same (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html):
-  start the job or join it. A link, which makes a long wait longer, only goes on waiting. Delete only lets a running job
-  finish, that its role and bucket are not pulled from under it.
-- Running it again, from any point, does nothing twice. CloudFormation invokes it asynchronously, so Lambda repeats an
-  invocation that dies after one and two minutes. A retry, a duplicate, a crash, a hand-over and a rollback all land on
-  one job, because its name is derived from what shapes the export, and Personalize takes a name only once.
-- A job is CREATE PENDING, CREATE IN_PROGRESS, ACTIVE or CREATE FAILED. The attempts of an export are looked at in
-  order (id, id-2, ...); `decide` is a pure function of what was seen.
-- Whoever pauses is woken by the request's deadline or by the end of the invocation, whichever comes first. IAM and
-  bucket policies take a while to reach every server, and until then Personalize refuses what it will soon accept: such
-  refusals get a bounded second chance, and are then quoted word for word. The errors it may answer with are listed in
-  https://docs.aws.amazon.com/personalize/latest/dg/API_CreateDatasetExportJob.html and CommonErrors.html beside it.
-- An invocation ends after 15 minutes at most (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html);
-  its clients live as long as its container (https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html).
-- The limit of an answer counts encoded bytes. The ResponseURL it is sent to is a credential: it is never logged.
-- Only `outside.Outside` knows clock, chance, log, HTTP and AWS; tests replace it, and nothing else.
-- Values are named tuples: immutable like frozen dataclasses, and several times faster to import. Patterns for errors
-  are compiled when first needed, as most requests meet none.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+import json
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import jsii
-from aws_cdk import IStableAnyProducer, Lazy, Names, RemovalPolicy
+from aws_cdk import Annotations, CfnOutput, Names, RemovalPolicy
 from constructs import Construct
 
-from cdk_personalize_export import _checks, _findings, _function, _permissions, _unloaded
-from cdk_personalize_export._home import Home
+from cdk_personalize_export import _checks, _findings, _function, _options, _permissions, _references, _roles
+from cdk_personalize_export._environment import StackEnvironment
+from cdk_personalize_export._function_policies import FunctionPolicies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aws_cdk import Stack
+    from aws_cdk import CfnResource, Stack
     from aws_cdk import aws_ec2 as ec2
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_logs as logs
     from aws_cdk import aws_sqs as sqs
-    from aws_cdk.aws_iam import CfnManagedPolicy
-    from constructs import IConstruct, IDependable
-
-    from cdk_personalize_export.destination import ExportDestination
+    from constructs import IConstruct
 
 _STACK_CHILD_ID = "PersonalizeExportProvider"
+_LAMBDA = "lambda.amazonaws.com"
+_KEY_CHARACTERS = 8
+DEFAULT_MAX_CONCURRENCY = 5  # pending or running jobs: documented for import jobs, not published for exports
 _UNIQUE_CHARACTERS = _checks.FUNCTION_NAME_CHARACTERS - _checks.FUNCTION_NAME_PREFIX_CHARACTERS - 1
 
 
@@ -96,9 +73,22 @@ class ExportProvider(Construct):
         tracing: Whether AWS X-Ray traces the function. Default: no.
         function_name_prefix: What the function's name begins with, at most 32 letters, digits, hyphens and
             underscores. Default: the name CloudFormation makes. Set it where your rules or policies go by names.
+        role: The role of the function; `lambda.amazonaws.com` must be trusted to assume it. Default: one that is made.
+            Pass one where roles are made centrally. What this app cannot add to it (an imported role with
+            `mutable=False`) is shown: synthesis warns, and an output of the stack carries the statements as JSON.
+        max_concurrency: How many exports of one stack run at a time; the others are created after them, one after
+            another. Default: 5, the documented quota of import jobs that are pending or running at a time; that of
+            exports is not published. Choose less to leave some of the quota, and of Lambda's concurrency, to others;
+            more where your quota is higher. Exports with `wait=False` are not counted.
+
+    A function cannot be exchanged under a resource: CloudFormation refuses a changed service token. So an export that
+    gets another provider, or whose provider gets another `function_name_prefix`, becomes a resource with another
+    logical id. It joins the finished job; nothing is exported again. An escape hatch that changes the function's
+    logical id or name must come before the provider's first export.
 
     Raises:
-        ValueError: when options contradict each other; when the exports need more permissions than one role can hold.
+        ValueError: when an option is of a wrong type, or options contradict each other; when the exports need more
+            permissions than one role can hold.
 
     See https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html.
     """
@@ -120,7 +110,25 @@ class ExportProvider(Construct):
         environment_encryption: kms.IKey | None = None,
         tracing: lambda_.Tracing | None = None,
         function_name_prefix: str | None = None,
+        role: iam.IRole | None = None,
+        max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
     ) -> None:
+        _options.check(
+            log_group=log_group,
+            log_retention=log_retention,
+            log_removal_policy=log_removal_policy,
+            runtime=runtime,
+            reserved_concurrent_executions=reserved_concurrent_executions,
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            security_groups=security_groups,
+            dead_letter_queue=dead_letter_queue,
+            environment_encryption=environment_encryption,
+            tracing=tracing,
+            function_name_prefix=function_name_prefix,
+            role=role,
+            max_concurrency=max_concurrency,
+        )
         if log_group is not None and (log_retention is not None or log_removal_policy is not None):
             raise ValueError(
                 "log_group is given together with log_retention or log_removal_policy, which describe the log group "
@@ -130,83 +138,72 @@ class ExportProvider(Construct):
             raise ValueError("vpc_subnets or security_groups is given without vpc, to which they belong: pass it too.")
         if function_name_prefix is not None:
             _checks.check_function_name_prefix(function_name_prefix)
-        super().__init__(scope, construct_id)
-        self.home = Home.of(scope)
-        self._policies: list[_Policy] = []
-        self._uses: Counter[tuple[ExportDestination, _Policy]] = Counter()
-        self._room = _permissions.POLICIES_PER_ROLE
-        settings = _function.Settings(
-            {
-                name: value
-                for name, value in {
-                    "functionName": function_name_prefix and _function_name(self, function_name_prefix),
-                    "runtime": runtime and runtime.name,
-                    "reservedConcurrentExecutions": reserved_concurrent_executions,
-                }.items()
-                if value is not None
-            }
-        )
-        if environment_encryption is not None:
-            settings.encrypt(environment_encryption)
         if dead_letter_queue is not None:
-            settings.send_failures_to(dead_letter_queue)
-        if tracing is not None:
-            settings.trace(tracing)
-        self._security_groups = list(security_groups or [])
-        subnets = None if vpc is None else _function.select_subnets(vpc, vpc_subnets)
-        if vpc is not None and subnets is not None:
-            self._security_groups = self._security_groups or [_function.make_security_group(self, vpc)]
-            settings.run_in(subnets, self._security_groups)
+            _checks.check_queue(fifo=bool(dead_letter_queue.fifo))
+        if vpc is not None:
+            _function.check_subnets(vpc, vpc_subnets)
+        super().__init__(scope, construct_id)
+        self.environment = StackEnvironment.of(scope)
+        self.max_concurrency = max_concurrency
+        """How many exports of one stack run at a time."""
+        self._policies: dict[str, FunctionPolicies] = {}  # by the path of the stack
+        self._awaited: dict[str, list[CfnResource]] = {}  # the same
         logs_to = log_group or _make_log_group(self, log_retention, log_removal_policy)
-        role = _make_role(self)
-        self._role_name: str = role.ref
-        self._role_arn: str = role.attr_arn
-        function = _function.make_function(
-            self, self.home.stack, self._role_arn, _unloaded.get(logs_to, "logGroupName"), settings.properties
+        self.role: iam.IRole = _make_role(self) if role is None else _given_role(self, role)
+        """The role of the function."""
+        self.function: lambda_.Function = _function.make_function(
+            self,
+            runtime,
+            function_name=function_name_prefix and _function_name(self, function_name_prefix),
+            log_group=logs_to,
+            reserved_concurrent_executions=reserved_concurrent_executions,
+            role=self.role,
+            security_groups=security_groups and list(security_groups),
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
         )
-        self.service_token: str = _unloaded.get(function, "attrArn")
+        """The function, for metrics, alarms, grants and connections; its resource is `function.node.default_child`."""
+        self.service_token: str = self.function.function_arn
         """The ARN custom resources are sent to."""
-        self._base = _permissions.function_statements(self.service_token, _unloaded.get(logs_to, "logGroupArn"))
-        if subnets is not None:
+        self._base = _permissions.function_statements(self.service_token, logs_to.log_group_arn)
+        if vpc is not None:
             self._base.append(_permissions.no_network_for_code_statement(self.service_token))
-            self._create_function_after(subnets.internet_connectivity_established)
-        if settings.statements:
-            self._add_lambda_policy(settings.statements)
+        self._let_lambda(vpc, environment_encryption, dead_letter_queue, tracing)
+
+    def _let_lambda(
+        self,
+        vpc: ec2.IVpc | None,
+        environment_encryption: kms.IKey | None,
+        dead_letter_queue: sqs.IQueue | None,
+        tracing: lambda_.Tracing | None,
+    ) -> None:
+        """Set the options for which Lambda itself needs permissions when the function is created."""
+        needs = _function.LambdaNeeds(self.function)
+        if environment_encryption is not None:
+            option = "environment_encryption"
+            needs.encrypt(_references.key(self, "EnvironmentKeyReference", option, environment_encryption))
+        if dead_letter_queue is not None:
+            needs.send_failures_to(dead_letter_queue)
+        if tracing is not None:
+            needs.trace(tracing)
+        if vpc is not None:
+            needs.run_in_vpc()
+        if needs.statements:
+            self._add_lambda_policy(needs.statements)
 
     def _add_lambda_policy(self, statements: list[_permissions.Statement]) -> None:
-        from aws_cdk.aws_iam import CfnManagedPolicy  # noqa: PLC0415 - not at import: it costs start-up time
-
-        policy = CfnManagedPolicy(
-            self,
-            "LambdaPolicy",
-            description="What AWS Lambda needs to run the function of the dataset exports",
-            policy_document=_permissions.document(statements),
-            roles=[self._role_name],
-        )
-        self._room -= 1
-        self._create_function_after(policy)  # because Lambda checks then that it has them
+        policy: IConstruct | None
+        if _roles.takes_managed_policies(self.role):
+            description = "What AWS Lambda needs to run the function of the dataset exports"
+            policy = _roles.managed_policy(self, "LambdaPolicy", description, statements, self.role)
+        else:
+            policy = _roles.add_to_role(self.role, statements)
+        if policy is None:
+            self._show("LambdaStatements", _roles.policy_document(statements), self.environment)
+            return
+        self.function.node.add_dependency(policy)  # because Lambda checks then that it has them
         if any(statement["Resource"] == "*" for statement in statements):
-            _findings.acknowledge(policy, self.home.stack, "*", _findings.NO_RESOURCE)
-
-    def _create_function_after(self, other: IDependable) -> None:
-        self.node.find_child(_function.FUNCTION_ID).node.add_dependency(other)
-
-    @cached_property
-    def function(self) -> lambda_.IFunction:
-        """The function, for metrics, alarms, grants and connections.
-
-        Its resource, for escape hatches, is `provider.node.find_child("Function")`, a `CfnFunction`.
-        """
-        from aws_cdk import aws_iam, aws_lambda  # noqa: PLC0415 - not at import: it costs start-up time
-
-        return aws_lambda.Function.from_function_attributes(
-            self,
-            "FunctionReference",
-            function_arn=self.service_token,
-            role=aws_iam.Role.from_role_arn(self, "RoleReference", self._role_arn),
-            same_environment=True,
-            security_group=next(iter(self._security_groups), None),
-        )
+            _findings.acknowledge(policy, self.environment.stack, "*", _findings.NO_RESOURCE)
 
     @classmethod
     def for_stack(cls, scope: IConstruct) -> ExportProvider:
@@ -214,132 +211,101 @@ class ExportProvider(Construct):
 
         A nested stack and every stack of a Stage have their own.
         """
-        stack = Home.of(scope).stack
-        known = vars(stack).get(_STACK_CHILD_ID)
-        if not isinstance(known, ExportProvider):
-            known = cls(stack, _STACK_CHILD_ID)
-            # Remembered here, because asking the stack for its child would be three jsii calls per export.
-            setattr(stack, _STACK_CHILD_ID, known)
+        stack = StackEnvironment.of(scope).stack
+        known = _OF_STACKS.get(stack)
+        if known is None:
+            # jsii makes a new Python object of a stack that Node made each time it is asked for it; of a child that
+            # Python made it returns that one.
+            found = stack.node.try_find_child(_STACK_CHILD_ID)
+            known = found if isinstance(found, ExportProvider) else cls(stack, _STACK_CHILD_ID)
+            _OF_STACKS[stack] = known
         return known
 
-    def _allow(
-        self, needs: _permissions.Needs, destination: ExportDestination, stack: Stack
-    ) -> tuple[str | None, list[IDependable]]:
-        """Let the function do what an export needs.
+    def resource_id(self, environment: StackEnvironment) -> str:
+        """Return what tells the function from others, as part of the logical ids of the exports of a stack."""
+        here = self.environment
+        identity = self._function_identity
+        parts = [identity] if environment.path == here.path else [here.address, identity]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_KEY_CHARACTERS]
 
-        Returns:
-            The ARN of the policy that permits it, which the export refers to, because CloudFormation then makes the
-            policy first; and what else it depends on. A dependency would be one jsii call more for each export: of
-            1.5 ms 0.3. In another stack it is one, because a reference would be an output of this stack.
-        """
-        policy = self._policy(needs)
-        here = stack is self.home.stack
-        arn = policy.arn if here else None
-        others: list[IDependable] = [] if here else [policy.resource]
-        self._uses[destination, policy] += 1
-        uses = self._uses[destination, policy]
-        # What the user owns is waited for by each export: its policies may speak of another export, a cycle otherwise.
-        if uses == 1 or not destination._made or destination.home.stack is not self.home.stack:  # noqa: SLF001
-            return arn, [*others, *destination._dependencies]  # noqa: SLF001
-        if uses == 2:  # noqa: PLR2004 - shared, as it turns out: the policy waits for it from now on, once for all exports
-            policy.resource.node.add_dependency(*destination._dependencies)  # noqa: SLF001
-        return arn, others
+    @cached_property
+    def _function_identity(self) -> object:
+        """What the function's ARN is made of: CloudFormation makes another function when one of them changes."""
+        resource = _function.resource_of(self.function)
+        return self.environment.stack.resolve([resource.logical_id, resource.function_name])
 
-    def _policy(self, needs: _permissions.Needs) -> _Policy:
-        """Return the policy that allows what an export needs, grown or made for it."""
-        for policy in self._policies:
-            if policy.content.covers(needs):
-                return policy
-        if self._policies:
-            policy = self._policies[-1]
-            new_job = needs.job_arn not in policy.content.jobs
-            if policy.grow(needs):
-                if new_job:
-                    self._acknowledge_jobs(policy.resource, needs)
-                return policy
-        return self._add_policy(needs)
-
-    def _add_policy(self, needs: _permissions.Needs) -> _Policy:
-        from aws_cdk.aws_iam import CfnManagedPolicy  # noqa: PLC0415 - not at import: it costs start-up time
-
-        number = len(self._policies) + 1
-        if number > self._room:
-            raise ValueError(
-                f"ExportProvider {self.node.path!r} has too many exports: its permissions fill {self._room} managed "
-                f"policies of {_permissions.POLICY_CHARACTERS} characters, and its role has no room for more. Give the "
-                "further exports a function of their own with "
-                'provider=ExportProvider(self, "Another").'
+    def _permissions_in(self, environment: StackEnvironment) -> FunctionPolicies:
+        """Return the policies for the exports of a stack."""
+        known = self._policies.get(environment.path)
+        if known is None:
+            here = environment.path == self.environment.path
+            scope = self if here else environment.stack
+            suffix = "" if here else self.resource_id(environment)
+            known = FunctionPolicies(
+                scope,
+                "Policy" if here else f"PersonalizeExportPolicy{suffix}",
+                environment=environment,
+                role=self.role,
+                base=self._base if here else [],
+                show=lambda document: self._show(f"RoleStatements{suffix}", document, environment),
             )
-        base = [] if self._policies else self._base
-        content = _permissions.FunctionPolicy(base=base).with_(needs)
-        # A resource of its own, on which the function does not depend: it names the function, so that would be a cycle.
-        resource = CfnManagedPolicy(
-            self,
-            "Policy" if number == 1 else f"Policy{number}",
-            description="What the dataset exports of this stack call",
-            policy_document=content.document(),  # lazy from the second export on: three jsii calls less for one
-            roles=[self._role_name],
+            self._policies[environment.path] = known
+            if not here:  # the stack may be removed, and others need the function
+                self._permissions_in(self.environment).permit_base()
+        return known
+
+    def _turn(self, environment: StackEnvironment, last: CfnResource) -> CfnResource | None:
+        """Return what an export, which ends with `last`, is created after."""
+        awaited = self._awaited.setdefault(environment.path, [])
+        awaited.append(last)
+        return awaited[-1 - self.max_concurrency] if len(awaited) > self.max_concurrency else None
+
+    def _show(self, name: str, document: iam.PolicyDocument, environment: StackEnvironment) -> None:
+        """Show what a role that may not be changed must be allowed, in an output: it grows with the exports."""
+        scope = self if environment.path == self.environment.path else environment.stack
+        Annotations.of(scope).add_warning_v2(
+            f"cdk-personalize-export:{name}",
+            f"This app cannot change role {_permissions.readable(self.role.role_arn, environment.known_partition)} of "
+            f"the function. Exports fail unless its policies say what the output {name} of the stack says.",
         )
-        policy = _Policy(content, resource)
-        self._policies.append(policy)
-        self._acknowledge_jobs(resource, needs)
-        return policy
+        CfnOutput(
+            scope,
+            name,
+            description="What the policies of the function's role must say, for exports to succeed",
+            value=environment.stack.to_json_string(document),
+        )
 
-    def _acknowledge_jobs(self, policy: CfnManagedPolicy, needs: _permissions.Needs) -> None:
-        _findings.acknowledge(policy, self.home.stack, needs.job_arn, _findings.JOBS)
 
-
-@jsii.implements(IStableAnyProducer)
-class _Policy:
-    """A policy of the function; its document is read at synthesis, when every export has added to it."""
-
-    def __init__(self, content: _permissions.FunctionPolicy, resource: CfnManagedPolicy) -> None:
-        self.content, self.resource = content, resource
-        self.arn: str = resource.ref
-        self._at_most = content.characters()
-        """How long it is at most."""
-        self._settled = True
-        """Whether the resource holds what has been read, at synthesis or by whoever resolves it, or was given."""
-
-    def grow(self, needs: _permissions.Needs) -> bool:
-        """Allow `needs` as well, if there is room."""
-        grown, at_most = self.content.with_(needs), self._at_most + needs.characters()
-        if at_most > _permissions.POLICY_CHARACTERS:  # written down only now, and not for every export
-            at_most = grown.characters()
-        if at_most > _permissions.POLICY_CHARACTERS:
-            return False
-        self.content, self._at_most = grown, at_most
-        if self._settled:
-            self._settled = False
-            self.resource.policy_document = Lazy.any(self)
-        return True
-
-    def produce(self) -> Any:  # noqa: ANN401 - the signature of the CDK
-        self._settled = True
-        return self.content.document()
+_OF_STACKS: dict[Stack, ExportProvider] = {}  # kept for the life of the process, as jsii keeps every construct too
 
 
 def _make_log_group(
     scope: Construct, retention: logs.RetentionDays | None, removal_policy: RemovalPolicy | None
-) -> _unloaded.Unloaded:
-    options = {
-        "retention": retention or _unloaded.member("aws_logs.RetentionDays", "ONE_YEAR"),
-        "removalPolicy": removal_policy or RemovalPolicy.RETAIN,
-    }
-    return _unloaded.make("aws_logs.LogGroup", scope, "Logs", options)
+) -> logs.LogGroup:
+    from aws_cdk import aws_logs  # noqa: PLC0415 - not at import: it costs start-up time
 
-
-def _make_role(scope: Construct) -> iam.CfnRole:
-    from aws_cdk.aws_iam import CfnRole  # noqa: PLC0415 - not at import: it costs start-up time
-
-    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
-    return CfnRole(
+    return aws_logs.LogGroup(
         scope,
-        "Role",
-        assume_role_policy_document=_permissions.document([statement]),
-        description=_function.DESCRIPTION,
+        "Logs",
+        removal_policy=removal_policy or RemovalPolicy.RETAIN,
+        retention=retention or aws_logs.RetentionDays.ONE_YEAR,
     )
 
 
-def _function_name(scope: Construct, prefix: str) -> str:
+def _make_role(scope: Construct) -> iam.Role:
+    from aws_cdk import aws_iam  # noqa: PLC0415 - not at import: it costs start-up time
+
+    trusted = aws_iam.ServicePrincipal(_LAMBDA)
+    return aws_iam.Role(scope, "Role", assumed_by=trusted, description=_function.DESCRIPTION)
+
+
+def _given_role(scope: Construct, given: iam.IRole) -> iam.IRole:
+    role = _references.role(scope, "RoleReference", given)
+    _roles.require_trust(role, _LAMBDA)
+    return role
+
+
+def _function_name(scope: Construct, prefix: str) -> str | None:
+    if _checks.is_looked_up(prefix):  # the CDK refuses the placeholder, and synthesises once more with the value
+        return None
     return f"{prefix}-{Names.unique_resource_name(scope, max_length=_UNIQUE_CHARACTERS)}"

@@ -23,7 +23,8 @@ from aws_cdk import App, Stack  # noqa: E402 - the kernel reads the environment 
 
 EXPORT = "Custom::PersonalizeDatasetExport"
 LINK = "Custom::PersonalizeDatasetExportLink"
-_HASH = re.compile(r"[0-9A-F]{8}$")
+# The hash of a logical id, and before it what an export's says of its function.
+_HASH = re.compile(r"(?:(?:Resource)?[0-9a-f]{8})?[0-9A-F]{8}$")
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,20 @@ class Synthesised:
         statements: list[dict[str, Any]] = (properties.get("PolicyDocument") or properties["KeyPolicy"])["Statement"]
         return statements
 
-    def allowed(self, action: str) -> Any:
+    def allowed(self, action: str) -> list[str]:
         """The resources the function may use `action` on."""
-        (statement,) = [s for s in self.statements("PersonalizeExportProviderPolicy") if s["Action"] == action]
-        return statement["Resource"]
+        statements = [s for s in self.statements("PersonalizeExportProviderPolicy") if s["Action"] == action]
+        lists = [s["Resource"] if isinstance(s["Resource"], list) else [s["Resource"]] for s in statements]
+        return [resource for resources in lists for resource in resources]
 
     def depends_on(self, kind: str) -> list[str]:
         (resource,) = [resource for resource in self.resources.values() if resource["Type"] == kind]
         return [_HASH.sub("", logical_id) for logical_id in before(resource)]
+
+
+def name_of(logical_id: str) -> str:
+    """Return a logical id without its hash."""
+    return _HASH.sub("", logical_id)
 
 
 def before(resource: dict[str, Any]) -> list[str]:

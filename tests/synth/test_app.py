@@ -45,8 +45,8 @@ def test_two_datasets_share_everything_and_pass_cloudformation_validation(tmp_pa
     exports = [r["Properties"] for r in resources.values() if r["Type"] == "Custom::PersonalizeDatasetExport"]
     assert [e["DatasetArn"] for e in exports] == [MOVIES, ITEMS]
     assert [e["JobNamePrefix"] for e in exports] == [
-        "PersonalizeExport-Interactions-movies",
-        "PersonalizeExport-Items-movies",
+        "PersonalizeExport-d989e8-Interactions-movies",
+        "PersonalizeExport-d989e8-Items-movies",
     ]
 
 

@@ -14,6 +14,7 @@ from aws_cdk.aws_personalize import CfnDataset
 from constructs import Construct
 
 from cdk_personalize_export import DatasetExport, ExportDestination, ExportProvider, IngestionMode
+from tests.synth.conftest import before, name_of
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesise
@@ -37,12 +38,12 @@ def test_export_without_options_makes_these_nine_resources_and_no_other(stack: S
     assert resources == json.loads(SNAPSHOT.read_text())
 
 
-def test_logical_ids_are_pinned_because_a_changed_one_exports_again(stack: Stack, synth: Synthesise) -> None:
+def test_logical_ids_are_pinned_because_they_are_part_of_the_api(stack: Stack, synth: Synthesise) -> None:
     DatasetExport(stack, "Interactions", dataset=DATASET, max_wait=Duration.hours(2))
     assert {key for key, r in synth(stack).resources.items() if r["Type"].startswith("Custom::")} == {
-        "InteractionsA486FAA2",
-        "InteractionsLink2B2D69642",
-        "InteractionsLink347BDB2F8",
+        "InteractionsResourcec71ffc61E685B6FA",
+        "InteractionsLink2c71ffc612FE7D9D4",
+        "InteractionsLink3c71ffc61D1CC0250",
     }
 
 
@@ -66,10 +67,12 @@ def test_further_export_without_a_destination_makes_its_own_and_shares_the_funct
 
 def test_export_waits_for_every_permission_and_is_deleted_before_them(stack: Stack, synth: Synthesise) -> None:
     DatasetExport(stack, "Interactions", dataset=DATASET)
-    assert synth(stack).depends_on("Custom::PersonalizeDatasetExport") == [
+    result = synth(stack)
+    assert result.depends_on("Custom::PersonalizeDatasetExport") == ["PersonalizeExportProviderPolicy"]
+    (policy,) = [key for key in result.resources if key.startswith("PersonalizeExportProviderPolicy")]
+    assert [name_of(logical_id) for logical_id in before(result.resources[policy])] == [
         "InteractionsDestinationBucketPolicy",
         "InteractionsDestinationRolePolicy",
-        "PersonalizeExportProviderPolicy",
     ]
 
 
@@ -87,6 +90,7 @@ def test_every_option_becomes_a_property(stack: Stack, synth: Synthesise) -> Non
     assert synth(stack).export == {
         "ServiceToken": "${PersonalizeExportProviderFunction.Arn}",
         "ServiceTimeout": "840",
+        "ExportId": "Interactions",
         "JobNamePrefix": "nightly",
         "DatasetArn": DATASET,
         "IngestionMode": "BULK",
@@ -184,8 +188,8 @@ def test_default_job_name_begins_with_stack_and_construct(app: App, synth: Synth
     stack = Stack(app, "Recommendations-For-The-Shop-In-Production")
     DatasetExport(stack, "Interactions of every user", dataset=DATASET)
     result = synth(stack)
-    assert result.export["JobNamePrefix"] == "Recommendations-For-The-Interactions-of-ever"
-    assert result.allowed("personalize:DescribeDatasetExportJob") == [f"{JOBS}/Recommendations-For-The-*"]
+    assert result.export["JobNamePrefix"] == "Recommendations-Fo-d2e47b-Interactions-of-eve"
+    assert result.allowed("personalize:DescribeDatasetExportJob") == [f"{JOBS}/Recommendations-Fo-d2e47b-*"]
 
 
 def test_function_may_do_exactly_this(stack: Stack, synth: Synthesise) -> None:
@@ -204,13 +208,13 @@ def test_function_may_do_exactly_this(stack: Stack, synth: Synthesise) -> None:
         {
             "Effect": "Allow",
             "Action": "personalize:CreateDatasetExportJob",
-            "Resource": [DATASET, f"{JOBS}/Prod-*"],
+            "Resource": [DATASET, f"{JOBS}/Prod-5f5635-*"],
         },
-        {"Effect": "Allow", "Action": "personalize:DescribeDatasetExportJob", "Resource": [f"{JOBS}/Prod-*"]},
+        {"Effect": "Allow", "Action": "personalize:DescribeDatasetExportJob", "Resource": f"{JOBS}/Prod-5f5635-*"},
         {
             "Effect": "Allow",
             "Action": "iam:PassRole",
-            "Resource": ["${InteractionsDestinationRole.Arn}"],
+            "Resource": "${InteractionsDestinationRole.Arn}",
             "Condition": {"StringEquals": {"iam:PassedToService": "personalize.amazonaws.com"}},
         },
     ]
@@ -221,7 +225,7 @@ def test_function_may_tag_only_jobs_that_have_tags(stack: Stack, synth: Synthesi
     DatasetExport(stack, "Items", dataset=ITEMS, destination=first.destination)
     result = synth(stack)
     assert result.allowed("personalize:TagResource") == [f"{JOBS}/tagged-*"]
-    assert result.allowed("personalize:DescribeDatasetExportJob") == [f"{JOBS}/tagged-*", f"{JOBS}/Prod-*"]
+    assert result.allowed("personalize:DescribeDatasetExportJob") == [f"{JOBS}/tagged-*", f"{JOBS}/Prod-5f5635-*"]
 
 
 def test_equal_permissions_are_written_once(stack: Stack, synth: Synthesise) -> None:
@@ -229,7 +233,7 @@ def test_equal_permissions_are_written_once(stack: Stack, synth: Synthesise) -> 
     for mode in IngestionMode:
         DatasetExport(stack, mode.value, dataset=DATASET, ingestion_mode=mode, destination=destination)
     result = synth(stack)
-    assert result.allowed("personalize:CreateDatasetExportJob") == [DATASET, f"{JOBS}/Prod-*"]
+    assert result.allowed("personalize:CreateDatasetExportJob") == [DATASET, f"{JOBS}/Prod-5f5635-*"]
     assert result.allowed("iam:PassRole") == ["${ExportsRole.Arn}"]
 
 

@@ -8,6 +8,7 @@ import pytest
 from aws_cdk import App, CfnParameter, Duration, Environment, Stack, aws_iam, aws_personalize
 
 from cdk_personalize_export import DatasetExport, DatasetGroupExport, ExportDestination, ExportProvider
+from tests.synth.conftest import name_of
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesise
@@ -34,7 +35,7 @@ def waits_for(resources: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def name(logical_id: str) -> str:
-    return logical_id.removeprefix("Movies")[:-8]
+    return name_of(logical_id).removeprefix("Movies")
 
 
 def test_group_shares_bucket_role_and_function(stack: Stack, synth: Synthesise) -> None:
@@ -42,18 +43,22 @@ def test_group_shares_bucket_role_and_function(stack: Stack, synth: Synthesise) 
     result = synth(stack)
     assert len(result.resources) == 11
     assert [export["DatasetArn"] for export in result.exports] == ARNS
-    assert [export["JobNamePrefix"] for export in result.exports] == ["Prod-Interactions", "Prod-Items", "Prod-Users"]
+    assert [export["JobNamePrefix"] for export in result.exports] == [
+        "Prod-5f5635-Interactions",
+        "Prod-5f5635-Items",
+        "Prod-5f5635-Users",
+    ]
     assert {(export["Bucket"], export["Prefix"]) for export in result.exports} == {
         ("${MoviesDestinationBucket}", "personalize/")
     }
 
 
-def test_logical_ids_of_a_group_are_pinned_because_a_changed_one_exports_again(stack: Stack, synth: Synthesise) -> None:
+def test_logical_ids_of_a_group_are_pinned_because_they_are_part_of_the_api(stack: Stack, synth: Synthesise) -> None:
     DatasetGroupExport(stack, "Movies", datasets=ARNS)
     assert [key for key, r in synth(stack).resources.items() if r["Type"] == EXPORT] == [
-        "MoviesInteractions8B3B4773",
-        "MoviesItems139351AE",
-        "MoviesUsersE823D22F",
+        "MoviesInteractionsResourcec71ffc614858777F",
+        "MoviesItemsResourcec71ffc61EE986F25",
+        "MoviesUsersResourcec71ffc61071647D0",
     ]
 
 
@@ -103,6 +108,7 @@ def test_options_reach_every_export(stack: Stack, synth: Synthesise) -> None:
         assert export == {
             "ServiceToken": "${ProviderFunction.Arn}",
             "ServiceTimeout": "840",
+            "ExportId": f"Movies/{arn.rpartition('/')[2].title()}",
             "JobNamePrefix": "nightly",
             "DatasetArn": arn,
             "IngestionMode": "BULK",
@@ -136,7 +142,7 @@ def test_the_next_in_turn_waits_for_the_last_link_of_the_one_before(stack: Stack
     DatasetGroupExport(stack, "Movies", datasets=ARNS[:2], max_concurrency=1, max_wait=Duration.hours(2))
     resources = synth(stack).resources
     (items,) = [r for key, r in resources.items() if r["Type"] == EXPORT and key.startswith("MoviesItems")]
-    links = {d[:-8] for d in items["DependsOn"] if resources[d]["Type"].endswith("Link")}
+    links = {name_of(d) for d in items["DependsOn"] if resources[d]["Type"].endswith("Link")}
     assert links == {"MoviesInteractionsLink2", "MoviesInteractionsLink3"}
 
 
@@ -178,11 +184,10 @@ def test_options_that_do_not_say_what_to_export(stack: Stack, options: dict[str,
 
 
 def test_text_or_nothing_where_a_list_belongs(stack: Stack) -> None:
-    assert refusal(stack, datasets=ARNS[0]) == f"datasets {ARNS[0]!r} is a string. It must be a list: write {ARNS[:1]}."
+    fix = "It must be a list or tuple: write [...], in an order that stays."
+    assert refusal(stack, datasets=ARNS[0]) == f"datasets is {ARNS[0]!r}. {fix}"
     assert refusal(stack, datasets=[]) == "datasets is empty. Name at least one, or remove this export."
-    assert refusal(stack, dataset_group="m", dataset_types="ITEMS") == (
-        "dataset_types 'ITEMS' is a string. It must be a list: write ['ITEMS']."
-    )
+    assert refusal(stack, dataset_group="m", dataset_types="ITEMS") == f"dataset_types is 'ITEMS'. {fix}"
     assert refusal(stack, dataset_group="m", dataset_types=[]) == (
         "dataset_types is empty. Name at least one, or remove this export."
     )
@@ -237,8 +242,18 @@ def test_type_known_only_at_deployment(stack: Stack) -> None:
 @pytest.mark.parametrize("max_concurrency", [0, -1, True, 1.5, "2"])
 def test_max_concurrency_that_is_no_number_of_exports(stack: Stack, max_concurrency: Any) -> None:
     assert refusal(stack, datasets=ARNS, max_concurrency=max_concurrency) == (
-        f"max_concurrency {max_concurrency!r} is no number of exports. Allowed are 1, 2, 3 and so on."
+        f"max_concurrency is {max_concurrency!r}. It must be a whole number, 1 or more: write 5, or leave it out for "
+        "the default."
     )
+
+
+def test_max_concurrency_that_is_more_than_the_provider_allows(stack: Stack) -> None:
+    assert refusal(stack, datasets=ARNS, max_concurrency=6) == (
+        "max_concurrency is 6, but the provider lets 5 exports of a stack run at a time: raise that of the "
+        "ExportProvider, or give at most 5."
+    )
+    few = ExportProvider(stack, "Few", max_concurrency=2)
+    assert "the provider lets 2 exports" in refusal(stack, datasets=ARNS, max_concurrency=3, provider=few)
 
 
 def test_max_concurrency_without_waiting(stack: Stack) -> None:

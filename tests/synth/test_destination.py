@@ -20,6 +20,7 @@ DATASET = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTION
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 KEY_ACTIONS = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ListGrants"]
 HERE = Environment(account="123456789012", region="us-east-1")
+SOURCE = {"StringEqualsIfExists": {"aws:SourceAccount": "${AWS::AccountId}"}}
 PERSONALIZE = {"Service": "personalize.amazonaws.com"}
 
 
@@ -43,12 +44,19 @@ def test_bucket_of_this_app_has_its_policy_extended(stack: Stack, synth: Synthes
     DatasetExport(stack, "Export", dataset=DATASET, destination=ExportDestination(stack, "Exports", bucket=bucket))
     result = synth(stack)
     assert result.statements("MinePolicy") == [
-        {"Effect": "Allow", "Action": "s3:ListBucket", "Principal": PERSONALIZE, "Resource": "${Mine.Arn}"},
+        {
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Principal": PERSONALIZE,
+            "Resource": "${Mine.Arn}",
+            "Condition": SOURCE,
+        },
         {
             "Effect": "Allow",
             "Action": "s3:PutObject",
             "Principal": PERSONALIZE,
             "Resource": "${Mine.Arn}/personalize/*",
+            "Condition": SOURCE,
         },
     ]
     assert "MinePolicy" in result.depends_on("Custom::PersonalizeDatasetExport")
@@ -79,6 +87,11 @@ statements are in it:
     "Resource": "arn:aws:s3:::data-lake",
     "Principal": {
       "Service": "personalize.amazonaws.com"
+    },
+    "Condition": {
+      "StringEqualsIfExists": {
+        "aws:SourceAccount": "<AccountId>"
+      }
     }
   },
   {
@@ -87,6 +100,11 @@ statements are in it:
     "Resource": "arn:aws:s3:::data-lake/personalize/*",
     "Principal": {
       "Service": "personalize.amazonaws.com"
+    },
+    "Condition": {
+      "StringEqualsIfExists": {
+        "aws:SourceAccount": "<AccountId>"
+      }
     }
   }
 ]
@@ -156,12 +174,11 @@ def test_key_given_encrypts_bucket_and_jobs_and_is_permitted_on_both_sides(stack
         "Action": KEY_ACTIONS,
         "Resource": "${Key.Arn}",
     }
-    assert result.statements("Key")[-1] == {
-        "Effect": "Allow",
-        "Action": ["kms:CreateGrant", *KEY_ACTIONS],
-        "Principal": {"AWS": "${ExportsRole.Arn}", **PERSONALIZE},
-        "Resource": "*",
-    }
+    allowed = {"Effect": "Allow", "Action": ["kms:CreateGrant", *KEY_ACTIONS], "Resource": "*"}
+    assert result.statements("Key")[-2:] == [
+        {**allowed, "Principal": {"AWS": "${ExportsRole.Arn}"}},
+        {**allowed, "Principal": PERSONALIZE, "Condition": SOURCE},
+    ]
 
 
 def test_key_of_the_bucket_is_permitted_but_not_sent_with_the_job(stack: Stack, synth: Synthesise) -> None:
@@ -171,7 +188,8 @@ def test_key_of_the_bucket_is_permitted_but_not_sent_with_the_job(stack: Stack, 
     result = synth(stack)
     assert "KmsKeyArn" not in result.export
     assert result.statements("ExportsRolePolicy")[2]["Resource"] == "${Key.Arn}"
-    assert result.statements("Key")[-1]["Principal"] == {"AWS": "${ExportsRole.Arn}", **PERSONALIZE}
+    principals = [statement["Principal"] for statement in result.statements("Key")[-2:]]
+    assert principals == [{"AWS": "${ExportsRole.Arn}"}, PERSONALIZE]
 
 
 def test_key_of_another_stack_names_the_account_because_naming_the_role_would_be_a_cycle(
@@ -180,10 +198,8 @@ def test_key_of_another_stack_names_the_account_because_naming_the_role_would_be
     security, exports = Stack(app, "Security"), Stack(app, "Exports")
     key = aws_kms.Key(security, "Key")
     DatasetExport(exports, "Export", dataset=DATASET, destination=ExportDestination(exports, "To", encryption_key=key))
-    assert synth(security).statements("Key")[-1]["Principal"] == {
-        "AWS": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root",
-        **PERSONALIZE,
-    }
+    principals = [statement["Principal"] for statement in synth(security).statements("Key")[-2:]]
+    assert principals == [{"AWS": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}, PERSONALIZE]
     assert synth(exports).statements("ToRolePolicy")[2]["Action"] == KEY_ACTIONS
 
 
@@ -207,8 +223,26 @@ Exports fail unless these statements are in it:
     ],
     "Resource": "*",
     "Principal": {
-      "AWS": "arn:aws:iam::123456789012:role/exports",
+      "AWS": "arn:aws:iam::123456789012:role/exports"
+    }
+  },
+  {
+    "Effect": "Allow",
+    "Action": [
+      "kms:CreateGrant",
+      "kms:Decrypt",
+      "kms:DescribeKey",
+      "kms:GenerateDataKey",
+      "kms:ListGrants"
+    ],
+    "Resource": "*",
+    "Principal": {
       "Service": "personalize.amazonaws.com"
+    },
+    "Condition": {
+      "StringEqualsIfExists": {
+        "aws:SourceAccount": "<AccountId>"
+      }
     }
   }
 ]
@@ -255,12 +289,14 @@ def test_statements_are_an_output_too_resolved_by_the_deployment(stack: Stack, s
             "Action": "s3:ListBucket",
             "Resource": "arn:${AWS::Partition}:s3:::data-lake",
             "Principal": PERSONALIZE,
+            "Condition": SOURCE,
         },
         {
             "Effect": "Allow",
             "Action": "s3:PutObject",
             "Resource": "arn:${AWS::Partition}:s3:::data-lake/personalize/*",
             "Principal": PERSONALIZE,
+            "Condition": SOURCE,
         },
     ]
 
@@ -305,11 +341,10 @@ def test_key_of_the_dataset_group_gets_one_more_action_on_both_sides(stack: Stac
     result = synth(stack)
     action = {"Effect": "Allow", "Action": "kms:GenerateDataKeyWithoutPlaintext"}
     assert result.statements("ExportsRolePolicy")[2:] == [{**action, "Resource": "${Key.Arn}"}]
-    assert result.statements("Key")[-1] == {
-        **action,
-        "Principal": {"AWS": "${ExportsRole.Arn}", **PERSONALIZE},
-        "Resource": "*",
-    }
+    assert result.statements("Key")[-2:] == [
+        {**action, "Principal": {"AWS": "${ExportsRole.Arn}"}, "Resource": "*"},
+        {**action, "Principal": PERSONALIZE, "Resource": "*", "Condition": SOURCE},
+    ]
 
 
 def test_statement_for_an_imported_key_names_the_account_while_the_role_has_no_arn(app: App, synth: Synthesise) -> None:

@@ -61,7 +61,7 @@ def test_partition_that_is_known_is_spelled_out_in_arns_and_texts(synth: Synthes
     result = synth(stack)
     assert '"Resource": "arn:aws-cn:s3:::data-lake"' in result.warnings[0]
     jobs = result.allowed("personalize:DescribeDatasetExportJob")
-    assert jobs == ["arn:aws-cn:personalize:cn-north-1:123456789012:dataset-export-job/Prod-*"]
+    assert jobs == ["arn:aws-cn:personalize:cn-north-1:123456789012:dataset-export-job/Prod-5f5635-*"]
 
 
 def test_bucket_that_permits_by_itself_leaves_nothing_to_wait_for(stack: Stack, synth: Synthesise) -> None:

@@ -46,7 +46,7 @@ def test_default_export_acknowledges_its_objects_and_its_jobs_on_the_policies_th
     DatasetExport(stack, "Interactions", dataset=DATASET)
     assert acknowledged(app) == {
         "Prod/Interactions/Destination/RolePolicy": ["<InteractionsDestinationBucket7CDF5CD3.Arn>/personalize/*"],
-        "Prod/PersonalizeExportProvider/Policy": [f"{JOBS}/Prod-*"],
+        "Prod/PersonalizeExportProvider/Policy": [f"{JOBS}/Prod-5f5635-*"],
     }
 
 
@@ -54,7 +54,7 @@ def test_job_names_with_another_prefix_are_acknowledged_once_each(app: App, stac
     destination = ExportDestination(stack, "Exports")
     for number, prefix in enumerate([None, "nightly", "nightly", None]):
         DatasetExport(stack, f"E{number}", dataset=DATASET, destination=destination, job_name_prefix=prefix)
-    assert acknowledged(app)["Prod/PersonalizeExportProvider/Policy"] == [f"{JOBS}/Prod-*", f"{JOBS}/nightly-*"]
+    assert acknowledged(app)["Prod/PersonalizeExportProvider/Policy"] == [f"{JOBS}/Prod-5f5635-*", f"{JOBS}/nightly-*"]
 
 
 def test_bucket_of_another_stack_is_named_as_the_policy_names_it(app: App) -> None:
@@ -86,7 +86,7 @@ def test_prefix_known_only_at_deployment_is_named_by_its_parameter(app: App, sta
 def test_nested_stack_names_what_its_own_policies_say(app: App, stack: Stack) -> None:
     DatasetExport(NestedStack(stack, "Nested"), "Inner", dataset=DATASET)
     found = acknowledged(app)
-    assert found["Prod/Nested/PersonalizeExportProvider/Policy"] == [f"{JOBS}/Prod-Nested-*"]
+    assert found["Prod/Nested/PersonalizeExportProvider/Policy"] == [f"{JOBS}/Prod-Nested-5f31b9-*"]
 
 
 def test_prefix_with_a_bracket_is_not_acknowledged_because_the_cdk_could_not_read_the_id(

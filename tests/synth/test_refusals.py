@@ -257,22 +257,6 @@ def test_bucket_encrypted_with_an_alias(stack: Stack) -> None:
     assert message == f"the encryption key of the bucket is a KMS alias. {ONLY_KEY_ARNS}"
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "fix"),
-    [
-        ("bucket", "data-lake", "s3.Bucket.from_bucket_name(self, 'ExportBucket', 'data-lake')"),
-        ("encryption_key", "1234", "kms.Key.from_key_arn(self, 'ExportKey', '1234')"),
-        ("dataset_group_key", "1234", "kms.Key.from_key_arn(self, 'DatasetGroupKey', '1234')"),
-        ("server_access_logs_bucket", "logs", "s3.Bucket.from_bucket_name(self, 'AccessLogs', 'logs')"),
-        ("role", "arn:r", "iam.Role.from_role_arn(self, 'ExportRole', 'arn:r')"),
-    ],
-)
-def test_text_instead_of_an_object(stack: Stack, option: str, value: str, fix: str) -> None:
-    assert destination_refusal(stack, **{option: value}) == (
-        f"{option} {value!r} is a string. It must be an object: write {fix}."
-    )
-
-
 def test_key_of_the_dataset_group_that_is_an_alias(stack: Stack) -> None:
     alias = aws_kms.Alias.from_alias_name(stack, "Imported", "alias/group")
     assert destination_refusal(stack, dataset_group_key=alias) == f"dataset_group_key is a KMS alias. {ONLY_KEY_ARNS}"
@@ -311,6 +295,7 @@ def test_role_given_to_more_destinations_than_it_has_room_for_policies(stack: St
     for number in range(10):
         ExportDestination(stack, f"Exports{number}", bucket=bucket, role=role)
     assert destination_refusal(stack, bucket=bucket, role=role) == (
-        "role 'Prod/Role' is given to 11 ExportDestinations. Each attaches a managed policy, and a role has room for "
-        "10: share one ExportDestination between exports, or give some a role of their own."
+        "role 'Prod/Role' is given to so many constructs that they attach more than the 10 managed policies a role "
+        "has room for: share one ExportDestination and one ExportProvider between exports, or give some a role of "
+        "their own."
     )

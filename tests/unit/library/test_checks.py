@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdk_personalize_export import _checks
+from cdk_personalize_export._environment import STACK_HASH_CHARACTERS
 
 JOB_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
 
 
 @given(stack=st.text(max_size=80), export=st.text(max_size=80))
 def test_default_job_name_prefix_is_always_accepted(stack: str, export: str) -> None:
-    part = _checks.job_name_part(stack, _checks.STACK_PART_CHARACTERS)
+    part = f"{_checks.job_name_part(stack, _checks.STACK_PART_CHARACTERS)}-{'f' * STACK_HASH_CHARACTERS}"
     prefix = _checks.default_job_name_prefix(part, export)
     assert JOB_NAME.fullmatch(prefix)
     assert prefix.startswith(f"{part}-"), "the wildcard of the function's policy is made of the stack's part"
@@ -38,7 +39,8 @@ def test_part_of_a_job_name(text: str, part: str) -> None:
 
 
 def test_longest_job_name_fits() -> None:
-    assert _checks.STACK_PART_CHARACTERS + 1 + _checks.EXPORT_PART_CHARACTERS == _checks.JOB_NAME_PREFIX_CHARACTERS
+    stack = _checks.STACK_PART_CHARACTERS + len("-") + STACK_HASH_CHARACTERS
+    assert stack + len("-") + _checks.EXPORT_PART_CHARACTERS == _checks.JOB_NAME_PREFIX_CHARACTERS
     assert _checks.JOB_NAME_PREFIX_CHARACTERS + len("-") + 12 + len("-") + 4 == _checks.JOB_NAME_CHARACTERS
 
 
