@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local serve replay test check format coverage e2e slow audit matrix lifecycle mutation benchmark clean
+.PHONY: help deploy-local serve replay test check format coverage e2e slow browser audit matrix lifecycle mutation benchmark clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -30,7 +30,7 @@ replay: $(VENV)/.local  ## a CloudFormation event through the real handler: EVEN
 	@$(BIN)/python -m tools.replay $(or $(EVENT),create) $(ARGS)
 
 test: $(VENV)/.test node_modules/.installed  ## the fast tests
-	@$(BIN)/python -m pytest -n 2 -m "not e2e and not slow and not audit"
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not slow and not audit and not browser"
 
 check: $(VENV)/.test  ## ruff (all rules) and mypy (strict)
 	@$(BIN)/ruff check .
@@ -53,6 +53,10 @@ slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
 
 lifecycle: $(VENV)/.test  ## the lifecycle model for as long as you like (EXAMPLES=5000)
 	@LIFECYCLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest tests/lifecycle/test_model.py -m slow
+
+browser: $(VENV)/.test  ## hostile web pages in a real browser, against the local AWS
+	@command -v chromium > /dev/null || { echo "make browser needs Debian's chromium: apt-get install chromium" >&2; exit 1; }
+	@$(BIN)/python -m pytest -m browser
 
 audit: $(VENV)/.audit .cache/checkov/.installed  ## cdk-nag (five packs), cfn-lint, Checkov and the CDK's own validation
 	@$(BIN)/python -m pytest tests/audit

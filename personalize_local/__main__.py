@@ -78,6 +78,7 @@ def _serve(options: argparse.Namespace) -> int:
     with LocalAws(iam=not options.no_iam, port=options.port) as aws:
         print(f"# Local AWS with Amazon Personalize at {aws.endpoint}, account {aws.account}, {aws.region},", end=" ")
         print("every call allowed." if options.no_iam else "IAM enforced.")
+        print("# Lambda code runs as you, without a sandbox: deploy only what you trust.")
         print(f"# Its log is {aws.log_path}. Ctrl-C stops it. In another terminal:")
         for name, value in {**aws.exports(), "CDK_HOME": aws.environment()["CDK_HOME"]}.items():
             print(f"export {name}={shlex.quote(value)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -24,6 +25,7 @@ import boto3
 import botocore.session
 
 from personalize_local import bootstrap, node
+from personalize_local.keys import secret_of
 from personalize_local.service.settings import ENVIRONMENT_PREFIX, Fault, Settings
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+ACCESS_KEY = "test"  # of the root user; the secret is another one each time
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 START_SECONDS = 60
@@ -69,6 +72,7 @@ class LocalAws:
         self.region = REGION
         self.keep_log = False
         self._port = port
+        self._secret = secrets.token_hex(20)  # as long as those of AWS
         self._folder = Path()
         self._server: subprocess.Popen[bytes] | None = None
         self._session: boto3.Session | None = None
@@ -130,8 +134,8 @@ class LocalAws:
     def exports(self) -> dict[str, str]:
         """Return the variables that point the SDKs, the AWS CLI and the CDK here, and nowhere else."""
         return {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": self._secret,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -143,8 +147,12 @@ class LocalAws:
             "no_proxy": NO_PROXY,
         }
 
-    def client(self, service: str) -> Any:
-        """Return a boto3 client, with the credentials of the account's root."""
+    def client(self, service: str, *, account: str = "") -> Any:
+        """Return a boto3 client, with the credentials of the root user: of the account, or of another one."""
+        if account and account != self.account:
+            keys = {"aws_access_key_id": account, "aws_secret_access_key": secret_of(account, self._secret)}
+        else:
+            keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": self._secret}
         if self._session is None:
             nowhere = str(self._folder / "no-config")
             core = botocore.session.Session(
@@ -154,8 +162,8 @@ class LocalAws:
                     "credentials_file": (None, None, nowhere, None),
                 }
             )
-            self._session = boto3.Session("test", "test", region_name=self.region, botocore_session=core)
-        return self._session.client(service, endpoint_url=self.endpoint)
+            self._session = boto3.Session(region_name=self.region, botocore_session=core)
+        return self._session.client(service, endpoint_url=self.endpoint, **keys)
 
     def set_faults(self, faults: Iterable[Fault]) -> None:
         """Replace the failures Personalize is told to have."""
@@ -223,8 +231,8 @@ class LocalAws:
             **(_settings_environment(self.settings) if self.settings else {}),
             "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
             "AUTH": "true" if self.iam else "false",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": self._secret,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": str(folder / "no-config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(folder / "no-credentials"),
@@ -256,6 +264,7 @@ class LocalAws:
     def _request(self, method: str, name: str, body: bytes | None = None) -> bytes:
         """Call one of the server's own paths."""
         request = urllib.request.Request(f"{self.endpoint}/_personalize_local/{name}", data=body, method=method)  # noqa: S310
+        request.add_header("Authorization", f"Bearer {self._secret}")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request) as response:
             content: bytes = response.read()

@@ -18,6 +18,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from personalize_local.gate import Gate
 from personalize_local.service import Settings
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ async def _serve(app: Any, listener: socket.socket) -> None:
 
         await app(scope, receive, send_and_report if scope["type"] == "lifespan" else send)
 
-    await serve(reporting, config, shutdown_trigger=asyncio.Event().wait)
+    gate = Gate(reporting, listener.getsockname()[1], os.environ["AWS_SECRET_ACCESS_KEY"])
+    await serve(gate, config, shutdown_trigger=asyncio.Event().wait)
 
 
 def _report(**values: Any) -> None:

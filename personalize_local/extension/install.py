@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from personalize_local.extension import change_sets, foreign_buckets, patches, repairs, resource_views
+from personalize_local.extension import change_sets, foreign_buckets, patches, repairs, resource_views, root_users
 from personalize_local.extension.calls import CallLog
 from personalize_local.extension.cloudformation import PersonalizeTypes
 from personalize_local.extension.control import Control
@@ -44,6 +44,7 @@ def install(endpoint: str, settings: Settings) -> None:
     service = PersonalizeService(settings, S3Objects(endpoint, log, iam=authoriser.enabled))
     resources = CustomResources(endpoint, failed_creates)
     repairs.register(log)
+    root_users.register()
     foreign_buckets.register()
     resources.register()
     Updates().register()  # before the rollbacks, which add events too

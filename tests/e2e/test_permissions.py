@@ -11,7 +11,6 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from account import make_items, wait_for
 from policies import Policies, Question, Variant, delegates, listed, questions, simulate
@@ -61,7 +60,7 @@ NOT_RECORDED = {
 def test_permissions_are_enough_for_everything_a_user_may_own_and_none_can_be_taken_away(account: Account) -> None:
     deploy_everything(account)
 
-    buckets = {ELSEWHERE: account.aws.client("s3"), FOREIGN: s3_of_another_account(account)}
+    buckets = {ELSEWHERE: account.aws.client("s3"), FOREIGN: account.aws.client("s3", account=ANOTHER_ACCOUNT)}
     policies = Policies.of(account, "Owned", roles=[ELSEWHERE], buckets=buckets)
     foreign = f"{ANOTHER_ACCOUNT}:{FOREIGN}"
     asked = questions(account.aws.calls(), policies, home=account.aws.account, foreign=foreign)
@@ -94,7 +93,11 @@ def deploy_everything(account: Account) -> None:
     printed = re.findall(PRINTED, synthesised.stderr, re.DOTALL)
     statements = {" ".join(where.split()): json.loads(text) for where, text in printed}
     assert len(statements) == 3
-    iam, s3, foreign_s3 = account.aws.client("iam"), account.aws.client("s3"), s3_of_another_account(account)
+    iam, s3, foreign_s3 = (
+        account.aws.client("iam"),
+        account.aws.client("s3"),
+        account.aws.client("s3", account=ANOTHER_ACCOUNT),
+    )
     trust = {"Effect": "Allow", "Principal": {"Service": "personalize.amazonaws.com"}, "Action": "sts:AssumeRole"}
     iam.create_role(RoleName=ELSEWHERE, AssumeRolePolicyDocument=document([trust]))
     role_statements = statements[f"the policies of role {ELSEWHERE_ROLE}"]
@@ -112,13 +115,6 @@ def deploy_everything(account: Account) -> None:
     outcomes = {re.sub("-[^-]*$", "", job["jobName"]): job.get("failureReason") for job in account.jobs()}
     expected = [*(f"Owned-{name}Export" for name in EXPORTS), "Owned-Interactions", "Owned-Items"]
     assert outcomes == dict.fromkeys(expected)
-
-
-def s3_of_another_account(account: Account) -> Any:
-    """Return an S3 client of the other account, whose id is its root's access key here."""
-    endpoint, region = account.aws.endpoint, account.aws.region
-    session = boto3.Session(aws_access_key_id=ANOTHER_ACCOUNT, aws_secret_access_key="any", region_name=region)
-    return session.client("s3", endpoint_url=endpoint)
 
 
 def document(statements: list[dict[str, Any]]) -> str:

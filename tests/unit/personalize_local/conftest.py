@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import uuid
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +117,22 @@ class World:
     def objects(self, prefix: str) -> list[str]:
         found = self.s3.list_objects_v2(Bucket=self.name, Prefix=prefix).get("Contents", [])
         return [self.s3.get_object(Bucket=self.name, Key=item["Key"])["Body"].read().decode() for item in found]
+
+    def invoke(self, source: str) -> Any:
+        """Run a function once; returns what its handler returned."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("index.py", source)
+        functions, name = self.aws.client("lambda"), f"{self.name}-{uuid.uuid4().hex[:6]}"
+        functions.create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Handler="index.handler",
+            Role=self.role_arn,
+            Code={"ZipFile": buffer.getvalue()},
+        )
+        with functions.invoke(FunctionName=name)["Payload"] as payload:
+            return json.loads(payload.read())
 
     def until_active(self, describe: Callable[[], dict[str, Any]]) -> None:
         assert self.until_ended(describe)["status"] == "ACTIVE"

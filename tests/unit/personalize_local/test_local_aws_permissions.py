@@ -250,13 +250,7 @@ def test_a_bucket_of_another_account_must_let_the_role_in_by_its_own_policy(
     condition = {"ArnEquals": {"aws:PrincipalArn": role}}
     account = {**allowed, "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Condition": condition}
     document = {"Version": "2012-10-17", "Statement": [{**allowed, "Principal": {"Service": SERVICE}}, account]}
-    other = boto3.client(
-        "s3",
-        endpoint_url=aws.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="111111111111",  # an account's root, here
-        aws_secret_access_key="x",
-    )
+    other = aws.client("s3", account="111111111111")
     other.create_bucket(Bucket=bucket)
     other.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
     job = world.export(world.make_dataset(), jobOutput={"s3DataDestination": {"path": f"s3://{bucket}/out/"}})

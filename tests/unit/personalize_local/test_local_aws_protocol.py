@@ -8,17 +8,22 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 if TYPE_CHECKING:
     from personalize_local import LocalAws
 
-SCOPE = "20260101/us-east-1/personalize/aws4_request"
-AUTHORIZATION = f"AWS4-HMAC-SHA256 Credential=test/{SCOPE}, SignedHeaders=host, Signature=0"
-
 
 def request(aws: LocalAws, path: str, body: bytes, headers: dict[str, str], method: str = "POST") -> tuple[int, Any]:
+    """Send a request that the root user signed, whatever its body is."""
+    exports = aws.exports()
+    credentials = Credentials(exports["AWS_ACCESS_KEY_ID"], exports["AWS_SECRET_ACCESS_KEY"])
+    signed = AWSRequest(method, aws.endpoint + path, data=body, headers=headers)
+    SigV4Auth(credentials, "personalize", aws.region).add_auth(signed)
     sent = urllib.request.Request(aws.endpoint + path, data=body, method=method)  # noqa: S310 - the local AWS
-    for name, value in {"Authorization": AUTHORIZATION, **headers}.items():
+    for name, value in signed.headers.items():
         sent.add_header(name, value)
     try:
         with urllib.request.urlopen(sent) as response:  # noqa: S310 - the local AWS
@@ -55,9 +60,11 @@ def test_an_unknown_path_of_the_events_api_is_unknown(aws: LocalAws) -> None:
 
 
 def test_faults_that_are_none_are_refused_in_words(aws: LocalAws) -> None:
-    status, error = request(aws, "/_personalize_local/faults", b'[{"operation": 1}]', {})
-    assert status == 400
-    assert "operation" in error["message"]
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        aws._request("POST", "faults", b'[{"operation": 1}]')
+    with caught.value as answer:
+        assert answer.code == 400
+        assert "operation" in json.loads(answer.read())["message"]
 
 
 def test_events_items_and_users_reach_the_datasets(world: Any, aws: LocalAws) -> None:
