@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_CALLS_KEPT = 20_000
+LONGEST_TEXT = 2048  # as long as an ARN can be; what a caller made up may be as long as its request
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Call:
     time: float = field(default_factory=time.time)
 
 
+def _cut(value: Any) -> Any:
+    """Cut a text, or each of a list."""
+    return [_cut(item) for item in value[:LONGEST_TEXT]] if isinstance(value, list) else str(value)[:LONGEST_TEXT]
+
+
 class CallLog:
     """The last calls, oldest first; safe to write from any thread."""
 
@@ -46,9 +52,11 @@ class CallLog:
         self._lock = threading.Lock()
 
     def add(self, call: Call) -> None:
-        """Keep a call."""
+        """Keep a call, each text of it cut to what is reasonable."""
+        resources = tuple(resource[:LONGEST_TEXT] for resource in call.resources)
+        context = {key[:LONGEST_TEXT]: _cut(value) for key, value in call.context.items()}
         with self._lock:
-            self._calls.append(call)
+            self._calls.append(replace(call, resources=resources, context=context))
 
     def clear(self) -> None:
         """Forget everything."""

@@ -5,9 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from personalize_local.extension import change_sets, foreign_buckets, patches, repairs, resource_views, root_users
+from personalize_local.extension import (
+    change_sets,
+    connections,
+    foreign_buckets,
+    patches,
+    repairs,
+    resource_views,
+    root_users,
+)
 from personalize_local.extension.calls import CallLog
 from personalize_local.extension.cloudformation import PersonalizeTypes
 from personalize_local.extension.control import Control
@@ -28,6 +36,13 @@ logger = logging.getLogger("personalize_local")
 TICK_SECONDS = 0.1
 
 
+class Unkept(list[Any]):
+    """A record of calls that keeps none: a server has many, and a bounded log of its own."""
+
+    def append(self, _call: Any) -> None:
+        """Forget it."""
+
+
 def install(endpoint: str, settings: Settings) -> None:
     """Check the release of ministack and extend it.
 
@@ -42,7 +57,9 @@ def install(endpoint: str, settings: Settings) -> None:
     log, failed_creates = CallLog(), FailedCreates()
     authoriser = Authoriser(log)
     service = PersonalizeService(settings, S3Objects(endpoint, log, iam=authoriser.enabled))
+    service.calls = Unkept()
     resources = CustomResources(endpoint, failed_creates)
+    connections.register()
     repairs.register(log)
     root_users.register()
     foreign_buckets.register()

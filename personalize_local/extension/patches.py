@@ -34,6 +34,7 @@ LAMBDA = "ministack.services.lambda_svc"
 LOGS = "ministack.services.cloudwatch_logs"
 S3 = "ministack.services.s3"
 STS = "ministack.services.sts"
+TCP_SERVER = "hypercorn.asyncio.tcp_server"  # what ministack serves with
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     APP: (
@@ -130,6 +131,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "resolve_credential",
     ),
     STS: ("register_session",),
+    TCP_SERVER: ("TCPServer._read_data",),
 }
 
 
@@ -166,7 +168,13 @@ def _missing(module: str, names: Iterable[str]) -> list[str]:
         found = importlib.import_module(module)
     except ImportError:
         return ["(the module)"]
-    return [name for name in names if not hasattr(found, name)]
+    return [name for name in names if not _has(found, name)]
+
+
+def _has(owner: Any, name: str) -> bool:
+    """Tell whether there is a name, which may be one of a class."""
+    first, _, rest = name.partition(".")
+    return hasattr(owner, first) and (not rest or _has(getattr(owner, first), rest))
 
 
 def load(module: str) -> Any:
