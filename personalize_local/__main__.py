@@ -1,7 +1,7 @@
 """The command line: `python -m personalize_local` starts a local AWS and stays, `exec -- CMD` starts one for CMD.
 
-Exit status: that of the command; 130 after Ctrl-C, 143 after SIGTERM; 127 when there is no such command; 1 when it
-does not start.
+Exit status: that of the command; 130 after Ctrl-C, 143 after SIGTERM, 129 when the terminal is closed; 127 when there
+is no such command; 1 when it does not start, or dies.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ SIGNAL_OFFSET = 128
 
 
 class Terminated(BaseException):
-    """SIGTERM was received."""
+    """A signal to end was received.
+
+    Args:
+        number: Which one.
+    """
+
+    def __init__(self, number: signal.Signals) -> None:
+        """Keep it."""
+        super().__init__(number)
+        self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background commands with it ignored
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup wants it to go on
+        signal.signal(signal.SIGHUP, _terminate)
     try:
         return _exec(options) if options.action == "exec" else _serve(options)
     except LocalAwsError as error:
@@ -45,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return SIGNAL_OFFSET + signal.SIGINT
-    except Terminated:
-        return SIGNAL_OFFSET + signal.SIGTERM
+    except Terminated as terminated:
+        return SIGNAL_OFFSET + terminated.number
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -68,22 +79,37 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _terminate(_signal: int, _frame: object) -> NoReturn:
-    """Unwind, so that what was started ends."""
-    raise Terminated
+def _terminate(number: int, _frame: object) -> NoReturn:
+    """Unwind, so that what was started ends; another signal does not stop that."""
+    for ignored in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    raise Terminated(signal.Signals(number))
 
 
 def _serve(options: argparse.Namespace) -> int:
-    """Start one, say how to use it, and stay."""
+    """Start one with the CDK bootstrapped, say how to use it, and stay."""
     with LocalAws(iam=not options.no_iam, port=options.port) as aws:
-        print(f"# Local AWS with Amazon Personalize at {aws.endpoint}, account {aws.account}, {aws.region},", end=" ")
-        print("every call allowed." if options.no_iam else "IAM enforced.")
+        bootstrapped = _bootstrap(aws)
+        decides = "every call allowed." if options.no_iam else "IAM enforced."
+        print(f"# Local AWS with Amazon Personalize at {aws.endpoint}, account {aws.account}, {aws.region}, {decides}")
+        print(f"# {bootstrapped}")
         print("# Lambda code runs as you, without a sandbox: deploy only what you trust.")
-        print(f"# Its log is {aws.log_path}. Ctrl-C stops it. In another terminal:")
+        print(f"# Its log is {aws.log_path}. Ctrl-C stops it; nothing is kept then. In another terminal:")
+        print("unset AWS_PROFILE $(env | cut -d= -f1 | grep ^AWS_) CDK_DEFAULT_ACCOUNT CDK_DEFAULT_REGION")
         for name, value in {**aws.exports(), "CDK_HOME": aws.environment()["CDK_HOME"]}.items():
             print(f"export {name}={shlex.quote(value)}")
         sys.stdout.flush()
-        return aws.wait()
+        aws.wait()
+    return 1  # it ends by itself only when something is wrong, which was said
+
+
+def _bootstrap(aws: LocalAws) -> str:
+    """Bootstrap the CDK where there is one, and say whether it is."""
+    try:
+        aws.bootstrap()
+    except LocalAwsError as error:
+        return f"The CDK is not bootstrapped: {error}"
+    return "The CDK is bootstrapped."
 
 
 def _exec(options: argparse.Namespace) -> int:
@@ -113,8 +139,8 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
     except KeyboardInterrupt:
         _signal_group(process.pid, signal.SIGINT)
         raise
-    except Terminated:
-        _signal_group(process.pid, signal.SIGTERM)
+    except Terminated as terminated:
+        _signal_group(process.pid, terminated.number)
         raise
     finally:
         _end_group(process)

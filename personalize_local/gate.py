@@ -23,6 +23,7 @@ POLICY_VIOLATION = 1008  # https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
 NAMES = ("127.0.0.1", "localhost")
 OF_THIS_ORIGIN = {"same-origin", "none"}  # of Sec-Fetch-Site; "none" is a person who typed the address
 OWN_PATHS = ("/_personalize_local/", "/_ministack/", "/_localstack/")
+RESET_PATH = "/_ministack/reset"
 OPEN_PATHS = (  # with a signature or an unguessable name of their own, or without an effect
     "/_ministack/cfn-response/",
     "/_ministack/cfn-signal/",
@@ -71,12 +72,22 @@ class Gate:
             return f"The local AWS answers to {NAMES[0]}:{self._port}, not to {', '.join(hosts) or 'a missing Host'}."
         if method == "OPTIONS":
             return "The local AWS answers no preflight: no web page of another origin may use it."
+        return self._refuse_page(headers) or self._refuse_path(path, headers)
+
+    def _refuse_page(self, headers: Headers) -> str | None:
+        """Refuse what a page of another origin sends."""
         for name in (b"origin", b"referer"):
             for value in _values(headers, name):
                 if not self._is_this_server(value):
                     return f"The local AWS is not for web pages of another origin ({name.decode()}: {value})."
         if not OF_THIS_ORIGIN.issuperset(_values(headers, b"sec-fetch-site")):
             return "The local AWS is not for web pages of another origin (sec-fetch-site)."
+        return None
+
+    def _refuse_path(self, path: str, headers: Headers) -> str | None:
+        """Refuse the server's own paths to who does not know the secret."""
+        if path == RESET_PATH:  # it would empty some services and leave others
+            return "The local AWS is not reset: start another one, which takes half a second."
         if path.startswith(OWN_PATHS) and not path.startswith(OPEN_PATHS) and not self._is_authorised(headers):
             return f"{path} needs the root user's secret access key: Authorization: Bearer <secret>."
         return None

@@ -47,6 +47,10 @@ class LocalAwsError(Exception):
     """Why there is no local AWS, in one line that says what to do."""
 
 
+class DiedError(LocalAwsError):
+    """It ended before it answered; its log is kept."""
+
+
 class LocalAws:
     """A local AWS with Amazon Personalize.
 
@@ -98,18 +102,21 @@ class LocalAws:
             (self._folder / name).mkdir()
         try:
             self._port = self._start()
-        except BaseException:
-            self._stop(keep_log=False)
+        except BaseException as error:
+            self._stop(keep_log=isinstance(error, DiedError))
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        """Stop it and everything it started."""
+        """Stop it and everything it started; one that has ended by itself is told."""
         failed = kind is not None and issubclass(kind, Exception)
-        self._stop(keep_log=failed or self.keep_log)
-        if failed:
+        status = self._server.poll() if self._server is not None else None
+        self._stop(keep_log=failed or self.keep_log or status is not None)
+        if status is not None:
+            sys.stderr.write(f"personalize_local: the local AWS died ({_ending(status)}); its log is {self.log_path}\n")
+        elif failed:
             sys.stderr.write(f"personalize_local: the log of the local AWS is {self.log_path}\n")
 
     def wait(self) -> int:
@@ -207,7 +214,9 @@ class LocalAws:
             )
         report = self._first_report(self._server)
         if "port" not in report:
-            raise LocalAwsError(report.get("error") or self._last_words())
+            if "error" in report:
+                raise LocalAwsError(report["error"])
+            raise DiedError(self._last_words())
         return int(report["port"])
 
     def _first_report(self, server: subprocess.Popen[bytes]) -> dict[str, Any]:
@@ -220,7 +229,7 @@ class LocalAws:
     def _last_words(self) -> str:
         """Return why the server ended without a report."""
         lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return f"the local AWS did not start: {lines[-1] if lines else 'it said nothing'}"
+        return f"the local AWS did not start: {lines[-1] if lines else 'it said nothing'}; its log is {self.log_path}"
 
     def _server_environment(self) -> dict[str, str]:
         """Return the environment of the server, which its Lambda functions inherit: nothing of the user's AWS."""
@@ -285,6 +294,11 @@ class LocalAws:
                 _remove(path)
         if not keep_log:
             self._folder.rmdir()
+
+
+def _ending(status: int) -> str:
+    """Say how a process ended."""
+    return f"exit status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
 
 
 def _remove(path: Path) -> None:

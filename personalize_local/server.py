@@ -1,8 +1,8 @@
 """The server process: binds its port, extends ministack, serves until whoever started it goes away.
 
 ministack reads its configuration when it is imported and keeps all state in module globals, so each local AWS is a
-process of its own. It lives as long as its standard input stays open, and takes its whole process group with it:
-Lambda workers hang otherwise.
+process of its own. It lives as long as its standard input stays open and whoever started it lives, and takes its whole
+process group with it: Lambda workers hang otherwise.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 BACKLOG = 1024
+PARENT_SECONDS = 1.0
 FORGOTTEN = (
     "PYTHONPATH",
     "PYTHONDONTWRITEBYTECODE",
@@ -41,13 +43,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="personalize_local.server", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     port = parser.parse_args().port
+    parent = os.getppid()
     try:
         listener = _bind(port)
         app = _extended_app(listener.getsockname()[1])
     except StartError as error:
         _report(error=str(error))
         return 1
-    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(parent,), name="end-with-parent", daemon=True).start()
     asyncio.run(_serve(app, listener))
     return 0
 
@@ -117,10 +120,16 @@ def _report(**values: Any) -> None:
     sys.stdout.flush()
 
 
-def _end_with_parent() -> None:
-    """Wait for the end of standard input, then end the process group: this process and its Lambda workers."""
-    sys.stdin.buffer.read()
-    logging.getLogger("personalize_local").info("standard input ended: stopping")
+def _end_with_parent(parent: int) -> None:
+    """Wait for the end of standard input or of the parent, then end the process group: this and its Lambda workers.
+
+    A process that the parent forked may hold the other end of standard input open when the parent is gone.
+    """
+    while os.getppid() == parent:
+        ended, _, _ = select.select([sys.stdin], [], [], PARENT_SECONDS)
+        if ended and not os.read(sys.stdin.fileno(), 1):
+            break
+    logging.getLogger("personalize_local").info("whoever started this is gone: stopping")
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

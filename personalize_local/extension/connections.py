@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 
+class NeverIdle:
+    """Takes the place of the keep-alive timeout of a connection that the client has ended."""
+
+    async def restart(self, *_: Any) -> None:
+        """Start nothing: an answer that is still written is the last one."""
+
+    async def stop(self) -> None:
+        """Nothing runs."""
+
+
 def register() -> None:
     """Let the end of what a client sends end the wait for more."""
     server = patches.load(patches.TCP_SERVER).TCPServer
@@ -23,5 +33,6 @@ def _then_wait_no_more(original: Callable[[Any], Awaitable[None]]) -> Callable[[
     async def read(connection: Any) -> None:
         await original(connection)
         await connection.idle_task.stop()
+        connection.idle_task = NeverIdle()
 
     return read

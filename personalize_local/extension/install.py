@@ -18,11 +18,11 @@ from personalize_local.extension import (
 )
 from personalize_local.extension.calls import CallLog
 from personalize_local.extension.cloudformation import PersonalizeTypes
-from personalize_local.extension.control import Control
 from personalize_local.extension.custom_resources import CustomResources
 from personalize_local.extension.failures import FailedCreates
 from personalize_local.extension.iam import Authoriser
 from personalize_local.extension.objects import S3Objects
+from personalize_local.extension.own_paths import OwnPaths
 from personalize_local.extension.rollback import Rollbacks
 from personalize_local.extension.routing import PersonalizeApi
 from personalize_local.extension.updates import Updates
@@ -70,7 +70,7 @@ def install(endpoint: str, settings: Settings) -> None:
     PersonalizeApi(service, authoriser).register()
     PersonalizeTypes(service, failed_creates).register()
     Rollbacks(failed_creates).register()
-    Control(service, log, resources).register()
+    OwnPaths(service, log, resources).register()
     threading.Thread(target=_tick, args=(service,), name="personalize-tick", daemon=True).start()
 
 

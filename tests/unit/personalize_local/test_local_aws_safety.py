@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from personalize_local import LocalAws
 
 PORT = 4566
+FIELDS = [{"name": "USER_ID", "type": "string"}, {"name": "ITEM_ID", "type": "string"}]
+SCHEMA = json.dumps(
+    {
+        "type": "record",
+        "name": "Interactions",
+        "namespace": "com.amazonaws.personalize.schema",
+        "fields": [*FIELDS, {"name": "TIMESTAMP", "type": "long"}],
+        "version": "1.0",
+    }
+)
 PATHS = ("/", "/bucket/key", "/_ministack/reset", "/_personalize_local/faults", "/_ministack/health", "/events")
 FOREIGN: list[dict[str, str]] = [
     {"Host": "evil.example:{port}"},
@@ -108,7 +118,7 @@ def test_a_websocket_of_another_origin_is_refused(aws: LocalAws) -> None:
     assert ask(aws, "GET", "/_aws/execute-api/a/b", headers)[0] == 403
 
 
-@pytest.mark.parametrize("path", ["/_personalize_local/calls", "/_personalize_local/faults", "/_ministack/reset"])
+@pytest.mark.parametrize("path", ["/_personalize_local/calls", "/_personalize_local/faults", "/_ministack/config"])
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer test", "Basic dGVzdDp0ZXN0", "Bearer \xff"])
 def test_the_servers_own_paths_need_the_secret(aws: LocalAws, path: str, value: str) -> None:
     for method in ("GET", "POST", "DELETE"):
@@ -117,6 +127,19 @@ def test_the_servers_own_paths_need_the_secret(aws: LocalAws, path: str, value: 
             403,
             f"{path} needs the root user's secret access key: Authorization: Bearer <secret>.",
         )
+
+
+def test_a_reset_empties_neither_s3_nor_personalize(aws: LocalAws, world: Any) -> None:
+    world.make_bucket()
+    schema = world.personalize.create_schema(name=world.name, schema=SCHEMA)["schemaArn"]
+    secret = {"Authorization": f"Bearer {aws.exports()['AWS_SECRET_ACCESS_KEY']}", "Content-Length": "0"}
+    status, _, body = ask(aws, "POST", "/_ministack/reset", secret)
+    assert (status, json.loads(body)["message"]) == (
+        403,
+        "The local AWS is not reset: start another one, which takes half a second.",
+    )
+    assert world.s3.list_objects_v2(Bucket=world.name)["KeyCount"] == 1
+    assert world.personalize.describe_schema(schemaArn=schema)["schema"]["name"] == world.name
 
 
 def test_the_gate_refuses_before_anything_is_dispatched() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,9 +31,9 @@ def run(*arguments: str, environment: dict[str, str] | None = None) -> subproces
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, stderr: int | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "personalize_local", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
 
 def lives(pid: int) -> bool:
@@ -98,7 +100,7 @@ def test_a_setting_that_makes_no_sense_is_said_in_one_line() -> None:
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_command_the_server_and_their_children(number: signal.Signals, status: int) -> None:
     script = "sleep 300 & echo $! $$; echo $(cat /proc/$PPID/task/$PPID/children); sleep 301"
     process = start("exec", "--", "sh", "-c", script)
@@ -141,8 +143,117 @@ def test_staying_prints_what_to_export_and_stops_on_ctrl_c() -> None:
     assert begin
     assert "# Lambda code runs as you, without a sandbox: deploy only what you trust.\n" in lines
     assert "export AWS_ACCESS_KEY_ID=test\n" in lines
+    assert any(line.endswith("Ctrl-C stops it; nothing is kept then. In another terminal:\n") for line in lines)
+    assert "# The CDK is bootstrapped.\n" in lines
     assert any(re.fullmatch(r"export AWS_SECRET_ACCESS_KEY=[0-9a-f]{40}\n", line) for line in lines)
     assert f"export AWS_ENDPOINT_URL={begin[1]}\n" in lines
+
+
+def test_a_terminal_that_is_closed_ends_everything() -> None:
+    script = "sleep 300 & echo $! $$; echo $(cat /proc/$PPID/task/$PPID/children); sleep 301"
+    in_a_terminal = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", in_a_terminal, sys.executable, "-m", "personalize_local", "exec", "--", "sh", "-c"]
+    process = subprocess.Popen([*command, script], cwd=ROOT, stdin=theirs, stdout=theirs, start_new_session=True)
+    os.close(theirs)
+    told = b""
+    while told.count(b"\n") < 2:
+        told += os.read(ours, 1000)
+    pids = [int(pid) for pid in told.split()]
+    assert len(pids) >= 4
+    os.close(ours)
+    assert process.wait(20) == 129
+    assert gone(pids)
+
+
+def test_what_is_printed_makes_the_sdks_of_another_terminal_use_nothing_of_the_users(tmp_path: Path) -> None:
+    process = start("--port", "0")
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or not lines[-1].startswith(("export CDK_HOME=", "!")):
+        lines.append(process.stdout.readline() or "!ended")
+    script = tmp_path / "exports.sh"
+    script.write_text("".join(lines), encoding="utf-8")
+    ask = "import boto3; print(boto3.client('s3').list_buckets()['Buckets'][0]['Name'])"
+    environment = {
+        **os.environ,
+        "AWS_PROFILE": "production",
+        "AWS_SESSION_TOKEN": "real",
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+    }
+    command = ["sh", "-ec", f'. {script}; {sys.executable} -c "{ask}"']
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert (result.stdout, result.stderr) == ("cdk-hnb659fds-assets-000000000000-us-east-1\n", "")
+
+
+def test_the_server_ends_with_its_parent_though_a_child_of_that_lives() -> None:
+    script = """
+import os, subprocess, sys, time
+from personalize_local import LocalAws
+aws = LocalAws().__enter__()
+child = os.fork()
+if child == 0:
+    time.sleep(60)
+    os._exit(0)
+print(aws._server.pid, child, flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    server, child = map(int, process.stdout.readline().split())
+    try:
+        process.kill()
+        process.wait()
+        assert gone([server])
+        assert lives(child)  # which holds the pipe of the server open
+    finally:
+        os.kill(child, signal.SIGKILL)
+        process.stdout.close()
+
+
+def test_a_server_that_dies_says_so_in_one_line_and_keeps_its_log() -> None:
+    process = start("--port", "0", stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    while "export CDK_HOME" not in process.stdout.readline():
+        assert process.poll() is None
+    (server,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
+    os.kill(int(server), signal.SIGKILL)
+    _, told = process.communicate(timeout=20)
+    named = re.fullmatch(r"personalize_local: the local AWS died \(killed by SIGKILL\); its log is (\S+)\n", told)
+    assert named, told
+    assert process.returncode == 1
+    assert "Ready" in Path(named[1]).read_text(encoding="utf-8")
+    shutil.rmtree(Path(named[1]).parent)
+
+
+def test_a_server_that_dies_under_a_command_says_so() -> None:
+    kill = "import os, signal; [os.kill(int(p), 9) for p in open(f'/proc/{os.getppid()}/task/{os.getppid()}/children')"
+    script = f"{kill}.read().split() if int(p) != os.getpid()]"
+    result = run("exec", "--", sys.executable, "-c", script)
+    named = re.fullmatch(
+        r"personalize_local: the local AWS died \(killed by SIGKILL\); its log is (\S+)\n", result.stderr
+    )
+    assert named, result.stderr
+    assert Path(named[1]).is_file()
+    shutil.rmtree(Path(named[1]).parent)
+
+
+def test_a_server_that_does_not_start_keeps_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho out of memory >&2\nexit 3\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    aws = LocalAws()
+    with pytest.raises(LocalAwsError) as caught:
+        aws.__enter__()
+    assert str(caught.value) == f"the local AWS did not start: out of memory; its log is {aws.log_path}"
+    assert aws.log_path.is_file()
+    shutil.rmtree(aws.log_path.parent)
 
 
 def test_nothing_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ FAULTS_PATH = "/_personalize_local/faults"
 JSON = {"Content-Type": "application/json"}
 
 
-class Control:
+class OwnPaths:
     """Answers them before ministack routes a request.
 
     Args:
