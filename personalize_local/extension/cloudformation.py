@@ -261,7 +261,7 @@ class PersonalizeTypes:
     def _caller(self) -> Caller:
         """Return the stack's account and Region; ministack keeps them in context variables."""
         account = self._responses.get_account_id()
-        return Caller(account, self._responses.get_region(), "aws", f"arn:aws:iam::{account}:root")
+        return Caller.of(account, self._responses.get_region())
 
     def _arn(self, kind: Kind, physical_id: str) -> str:
         """Return the ARN behind a physical id."""

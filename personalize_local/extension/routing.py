@@ -72,7 +72,7 @@ class PersonalizeApi:
             params = _parse(operation, body)
             access_key = self._router.extract_access_key_id(headers, query_params)
             region = self._router.extract_region(headers, query_params)
-            caller = Caller(self._responses.get_account_id(), region, "aws", self._authoriser.caller_arn(access_key))
+            caller = Caller.of(self._responses.get_account_id(), region, self._authoriser.caller_arn(access_key))
             for check in iam.checks(operation, params, caller):
                 denial = self._authoriser.refuse(access_key, check, region)
                 if denial is not None:

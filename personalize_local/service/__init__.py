@@ -5,9 +5,9 @@ what is wrong with a request is said as the API says it, jobs take time, and obj
 was given.
 """
 
-from personalize_local.service.api import PersonalizeService
+from personalize_local.service.api import Call, PersonalizeService
 from personalize_local.service.errors import AccessRefused, ApiError
 from personalize_local.service.ports import Caller, ObjectStore
 from personalize_local.service.settings import Fault, Settings
 
-__all__ = ["AccessRefused", "ApiError", "Caller", "Fault", "ObjectStore", "PersonalizeService", "Settings"]
+__all__ = ["AccessRefused", "ApiError", "Call", "Caller", "Fault", "ObjectStore", "PersonalizeService", "Settings"]

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from personalize_local.service.control import ControlPlane
+from personalize_local.service.control_plane import ControlPlane
 from personalize_local.service.errors import ApiError
 from personalize_local.service.model import BAD_REQUEST, Operation, operations
 from personalize_local.service.settings import Fault, FaultPlan, Settings, texts
@@ -44,15 +44,23 @@ class PersonalizeService:
         settings: How it behaves.
         objects: How jobs reach Amazon S3.
         clock: The time in seconds; tests pass their own.
+        record: What to do with every call that was answered; nothing is kept here.
     """
 
-    def __init__(self, settings: Settings, objects: ObjectStore, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        objects: ObjectStore,
+        clock: Callable[[], float] = time.time,
+        record: Callable[[Call], None] | None = None,
+    ) -> None:
         self.settings = settings
-        self.calls: list[Call] = []
+        self._objects = objects
         self._clock = clock
+        self._record = record
         self._lock = threading.RLock()
         self._plan = FaultPlan(settings.faults)
-        self._control = ControlPlane(settings, objects, clock, self._lock, self._plan)
+        self._control = self._empty()
 
     @property
     def faults(self) -> list[Fault]:
@@ -79,19 +87,39 @@ class PersonalizeService:
             ApiError: What the API answers instead.
         """
         self.tick()
-        received = copy.deepcopy(params)
+        received = copy.deepcopy(params) if self._record else {}
+        outcome = ACCEPTED
         try:
             with self._lock:
-                answer = self._handle(operation, params, caller)
+                return self._handle(operation, params, caller)
         except ApiError as error:
-            self.calls.append(Call(operation, received, caller, error.code))
+            outcome = error.code
             raise
-        self.calls.append(Call(operation, received, caller, ACCEPTED))
-        return answer
+        finally:
+            if self._record:
+                self._record(Call(operation, received, caller, outcome))
 
     def tick(self) -> None:
         """Run every change of state that is due; the work of jobs runs in this thread, outside the lock."""
         self._control.tick()
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """Return the tags of a resource of any kind, account and Region; none when there is no such resource."""
+        with self._lock:
+            return self._control.tags(arn)
+
+    def resources(self, account: str, region: str) -> dict[str, dict[str, str]]:
+        """Return the tags of every resource in an account and Region that can have some, by ARN."""
+        with self._lock:
+            return self._control.resources(account, region)
+
+    def reset(self) -> None:
+        """Forget every resource of every account, with its data and its unfinished jobs."""
+        with self._lock:
+            self._control = self._empty()
+
+    def _empty(self) -> ControlPlane:
+        return ControlPlane(self.settings, self._objects, self._clock, self._lock, self._plan)
 
     def _handle(self, operation: str, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         model = operations().get(operation)

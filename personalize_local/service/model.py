@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
@@ -54,6 +55,17 @@ def operations() -> Mapping[str, Operation]:
             }
             found[str(name)] = Operation(str(name), operation.input_shape, operation.output_shape, statuses)
     return found
+
+
+@cache
+def regions() -> Mapping[str, str]:
+    """Return the Regions of Personalize as botocore knows them, each with its partition."""
+    session = botocore.session.Session()
+    return {
+        str(region): str(partition)
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("personalize", partition)
+    }
 
 
 def project(view: Mapping[str, Any], shape: Any) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from personalize_local.service.errors import ApiError
+from personalize_local.service.model import regions
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -22,6 +25,27 @@ class Caller:
     region: str
     partition: str = "aws"
     arn: str = ""
+
+    @classmethod
+    def of(cls, account: str, region: str, principal: str = "") -> Caller:
+        """Return the caller; the partition follows the Region.
+
+        Args:
+            account: The account the request is for.
+            region: The Region the request is for.
+            principal: The ARN of whoever sent it; the account's root when left out.
+
+        Raises:
+            ApiError: ``InvalidSignatureException``: Personalize is not in that Region.
+        """
+        partition = regions().get(region)
+        if partition is None:
+            raise ApiError(
+                "InvalidSignatureException",
+                f"Credential should be scoped to a valid region: Amazon Personalize is not in {region}, "
+                f"it is in {', '.join(sorted(regions()))}.",
+            )
+        return cls(account, region, partition, principal or f"arn:{partition}:iam::{account}:root")
 
 
 class ObjectStore(Protocol):

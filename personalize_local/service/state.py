@@ -120,6 +120,10 @@ class Region:
     def __init__(self) -> None:
         self._resources: dict[str, Resource] = {}
 
+    def __iter__(self) -> Iterator[Resource]:
+        """Yield every resource."""
+        return iter(self._resources.values())
+
     def add(self, resource: Resource) -> None:
         """Add a resource.
 

@@ -108,7 +108,7 @@ class Checks:
                 self._broken("a log line or an exception gives the ResponseURL away", request)
 
     def _nothing_else_is_called(self) -> None:
-        calls = self._world.service.calls
+        calls = self._world.served
         made = {call.operation for call in calls[self._calls_read :]}
         self._calls_read = len(calls)
         if other := {name for name in made if name.startswith(("Delete", "Untag"))}:

@@ -29,7 +29,7 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from cdk_personalize_export.handler.cloudformation import handle
 from cdk_personalize_export.handler.invocation import Invocation as HandlerInvocation
 from cdk_personalize_export.handler.outbound import Outbound
-from personalize_local.service import ApiError, Caller, Fault, PersonalizeService, Settings
+from personalize_local.service import ApiError, Call, Caller, Fault, PersonalizeService, Settings
 from tests.lifecycle.lifecycle_strand import Strand
 
 if TYPE_CHECKING:
@@ -175,7 +175,8 @@ class World:
         self._horizon = START
         self._ended: dict[str, dict[str, Any]] = {}
         settings = Settings(job_seconds=100.0, resource_seconds=0.0, concurrent_jobs=concurrent_jobs)
-        self.service = PersonalizeService(settings, self.objects, clock=lambda: self.now)
+        self.served: list[Call] = []
+        self.service = PersonalizeService(settings, self.objects, clock=lambda: self.now, record=self.served.append)
         self._make_datasets()
 
     # -- time ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
-from personalize_local.service import AccessRefused, ApiError, Caller, Fault, PersonalizeService, Settings
+from personalize_local.service import AccessRefused, ApiError, Call, Caller, Fault, PersonalizeService, Settings
 from personalize_local.service.model import operations
 from personalize_local.service.validation import typed
 
@@ -87,7 +87,10 @@ class World:
         self.now = 1000.0
         self.bucket = store or Bucket()
         settings = {"job_seconds": 10, "resource_seconds": 5, "minimum_interactions": 1, **settings}
-        self.service = PersonalizeService(Settings(faults=faults, **settings), self.bucket, lambda: self.now)
+        self.calls: list[Call] = []
+        self.service = PersonalizeService(
+            Settings(faults=faults, **settings), self.bucket, lambda: self.now, self.calls.append
+        )
         self.caller = CALLER
 
     def call(self, operation: str, caller: Caller | None = None, **params: Any) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_fault_strikes_only_where_it_matches(new_world: Any) -> None:
 
 def test_fault_without_a_code_is_an_internal_failure(new_world: Any) -> None:
     world = new_world(Fault("ListSchemas"))
-    assert (world.refusal("ListSchemas").code, world.service.calls[-1].outcome) == ("InternalFailure",) * 2
+    assert (world.refusal("ListSchemas").code, world.calls[-1].outcome) == ("InternalFailure",) * 2
 
 
 def test_fault_of_the_events_api_has_its_status(new_world: Any) -> None:
@@ -107,7 +107,7 @@ def test_every_call_is_recorded(world: Any) -> None:
     other = Caller("111111111111", "eu-west-1", arn="arn:aws:iam::111111111111:user/me")
     world.call("ListSchemas", other)
     world.refusal("DescribeSchema", schemaArn="x")
-    assert [tuple(call) for call in world.service.calls] == [
+    assert [tuple(call) for call in world.calls] == [
         ("ListSchemas", {}, other, "ok"),
         ("DescribeSchema", {"schemaArn": "x"}, world.caller, "InvalidInputException"),
     ]

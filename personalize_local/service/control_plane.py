@@ -114,6 +114,19 @@ class ControlPlane:
             if step.outside_lock:
                 step.run(step.resource, step.at)
 
+    def tags(self, arn: str) -> dict[str, str]:
+        """Return the tags of a resource; none when there is no such resource."""
+        for region in self._regions.values():
+            resource = region.find(arn)
+            if resource is not None:
+                return dict(resource.tags)
+        return {}
+
+    def resources(self, account: str, region: str) -> dict[str, dict[str, str]]:
+        """Return the tags of every taggable resource in an account and Region, by ARN."""
+        found = self._regions.get((account, region), Region())
+        return {resource.arn: dict(resource.tags) for resource in found if resource.kind is not SCHEMA}
+
     # -- create ----------------------------------------------------------------------------------------------------
 
     def _create_schema(self, params: Params, caller: Caller) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""What surrounds the operations: tags of any resource, a fresh start, Regions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from personalize_local.service import ApiError, Caller
+
+
+def test_tags_of_any_resource_are_known_by_its_arn(world: Any) -> None:
+    tags = [{"tagKey": "team", "tagValue": "shop"}]
+    group = world.call("CreateDatasetGroup", name="tagged", tags=tags)["datasetGroupArn"]
+    assert world.service.tags(group) == {"team": "shop"}
+    assert world.service.tags(group + "s") == {}
+
+
+def test_resources_of_an_account_and_region_come_with_their_tags(world: Any) -> None:
+    group = world.group()
+    world.schema("Items")
+    elsewhere = Caller("000000000000", "eu-west-1")
+    world.call("CreateDatasetGroup", caller=elsewhere, name="elsewhere")
+    assert world.service.resources("000000000000", "us-east-1") == {group: {}}  # a schema can not be tagged
+    assert world.service.resources("111111111111", "us-east-1") == {}
+
+
+def test_reset_forgets_resources_and_their_jobs(world: Any, interactions: str) -> None:
+    world.start_export(interactions)
+    world.service.reset()
+    world.wait()
+    assert world.bucket.objects == {}
+    assert world.call("ListDatasetGroups") == {"datasetGroups": []}
+    assert world.dataset() == interactions
+
+
+@pytest.mark.parametrize(
+    ("region", "arn"),
+    [
+        ("us-east-1", "arn:aws:personalize:us-east-1:000000000000:dataset-group/group"),
+        ("cn-north-1", "arn:aws-cn:personalize:cn-north-1:000000000000:dataset-group/group"),
+    ],
+)
+def test_partition_and_region_of_an_arn_follow_the_region(world: Any, region: str, arn: str) -> None:
+    world.caller = Caller.of("000000000000", region)
+    assert world.group() == arn
+    assert world.caller.arn == arn.split(":personalize", maxsplit=1)[0] + ":iam::000000000000:root"
+
+
+@pytest.mark.parametrize("region", ["mars-north-1", "us-east-9", ""])
+def test_unknown_region_is_refused(region: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        Caller.of("000000000000", region)
+    assert refused.value.code == "InvalidSignatureException"
+    assert refused.value.message.startswith(
+        "Credential should be scoped to a valid region: Amazon Personalize is not in"
+    )
+    assert "eu-west-1" in refused.value.message
