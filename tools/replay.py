@@ -104,7 +104,15 @@ class Objects:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
-    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterable[tuple[str, BinaryIO]]:
+    def read(
+        self,
+        *,
+        role_arn: str,
+        location: str,
+        caller: Caller,
+        source_arn: str,
+        subfolders: bool,  # noqa: ARG002
+    ) -> Iterable[tuple[str, BinaryIO]]:
         """Give nothing: nothing is ever imported here."""
         del role_arn, location, caller, source_arn
         return []

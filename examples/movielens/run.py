@@ -165,15 +165,17 @@ def show(aws: LocalAws, name: str, imported: list[data.Row]) -> bool:
 
 
 def read_csv(aws: LocalAws, path: str) -> tuple[data.Row, list[data.Row]]:
-    """Return the header and the rows of every CSV object below the path."""
+    """Return the header and the rows of every CSV object below the path; names that begin with ``_`` hold no data."""
     bucket, _, prefix = path.removeprefix("s3://").partition("/")
     s3 = aws.client("s3")
     header: data.Row = ()
     rows: list[data.Row] = []
     for found in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
+        if found["Key"].rpartition("/")[2].startswith("_"):
+            continue
         text = s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read().decode()
         print(f"  s3://{bucket}/{found['Key']} ({len(text):,} characters)")
-        first, *others = csv.reader(io.StringIO(text))
+        first, *others = csv.reader(io.StringIO(text), escapechar="\\")  # quotes are escaped so, or doubled
         header = tuple(first)
         rows += map(tuple, others)
     return header, rows

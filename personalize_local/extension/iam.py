@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 SERVICE = "personalize"
 PRINCIPAL = "personalize.amazonaws.com"
 
-_NAME_MEMBER = {"DatasetImportJob": "jobName", "DatasetExportJob": "jobName"}
-_NO_RESOURCE = frozenset({"PutEvents"})  # (unknown) whether AWS resolves the tracker from its tracking id
+_NAME_MEMBER = {"DatasetImportJob": "jobName", "DatasetExportJob": "jobName", "DataDeletionJob": "jobName"}
+# (unknown) whether AWS resolves the tracker from its tracking id
+_NO_RESOURCE = frozenset({"PutEvents", "PutActionInteractions"})
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from personalize_local.extension import foreign_buckets, patches
 from personalize_local.extension.calls import Call
 from personalize_local.extension.iam import PRINCIPAL
 from personalize_local.service import AccessRefused, ApiError, Caller
+from personalize_local.service.locations import keys_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -99,15 +100,18 @@ class S3Objects:
         if self._iam and not self._trusts(role_arn, caller, source):
             raise ApiError("InvalidInputException", _not_assumable(role_arn))
 
-    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterator[tuple[str, BinaryIO]]:
-        """Yield key and body of every object at or under the location."""
+    def read(
+        self, *, role_arn: str, location: str, caller: Caller, source_arn: str, subfolders: bool
+    ) -> Iterator[tuple[str, BinaryIO]]:
+        """Yield key and body of every object at the location."""
         place = Location.parse(location)
         session = self._assume(role_arn, caller, source_arn)
         self._require_bucket_policy(place, session, {"s3:ListBucket": place.bucket_arn})
         client = self._client(session)
         with _refusals(session, place):
             pages = client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.key)
-            keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+            found = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        keys = keys_at(place.key, found, subfolders=subfolders)
         for key in keys:
             self._require_bucket_policy(place, session, {"s3:GetObject": place.object_arn(key)})
             with _refusals(session, place):
@@ -201,14 +205,14 @@ class S3Objects:
         with self._scope(caller.account, caller.region):
             found = patches.load(patches.KMS).key_policy_for_arn(key_arn)
             if found is None:
-                raise AccessRefused(f"The key {key_arn} does not exist.")
+                raise AccessRefused(f"The key {key_arn} does not exist.", key_arn=key_arn)
             for action in ROLE_ACTIONS_ON_KEY:
                 if self._evaluator.enforce(session.access_key, action, "kms", caller.region, resource_arn=key_arn):
-                    raise AccessRefused(f"{session.role_arn} is not allowed {action} on {key_arn}.")
+                    raise AccessRefused(f"{session.role_arn} is not allowed {action} on it.", key_arn=key_arn)
         for action in SERVICE_ACTIONS_ON_KEY:
             context = self._context(action, key_arn, caller, session.source_arn)
             if self._evaluate_for_service(found[0], context) != "Allow":
-                raise AccessRefused(f"The policy of key {key_arn} does not allow {PRINCIPAL} {action}.")
+                raise AccessRefused(f"Its policy does not allow {PRINCIPAL} {action}.", key_arn=key_arn)
 
     def _context(self, action: str, resource: str, caller: Caller, source_arn: str) -> Any:
         """Describe a request of Personalize itself.

@@ -69,7 +69,7 @@ class PersonalizeApi:
         rest = not target.startswith(TARGET_PREFIX)
         operation = EVENT_PATHS.get(path.rstrip("/"), "") if rest else target.removeprefix(TARGET_PREFIX)
         try:
-            params = _parse(operation, body)
+            params = self._service.deserialised(operation, _parse(operation, body))
             access_key = self._router.extract_access_key_id(headers, query_params)
             region = self._router.extract_region(headers, query_params)
             caller = Caller.of(self._responses.get_account_id(), region, self._authoriser.caller_arn(access_key))
@@ -96,7 +96,7 @@ def _parse(operation: str, body: bytes) -> dict[str, Any]:
         raise ApiError("UnknownOperationException", "", 404)
     try:
         params = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         params = None
     if not isinstance(params, dict):
         raise ApiError("SerializationException", "The request body is not a JSON object.")
@@ -105,6 +105,8 @@ def _parse(operation: str, body: bytes) -> dict[str, Any]:
 
 def _refused(denial: iam.Denial, headers: dict[str, str], *, rest: bool) -> Response:
     """Answer a refused call: as ministack does for unknown credentials, as AWS words it for a policy."""
+    if denial.authentication is not None and rest:
+        return _error(denial.authentication.code, denial.message, 403, rest=True)
     if denial.authentication is not None:
         failure = patches.load(patches.APP)._credential_failure  # noqa: SLF001 - ministack has no public interface
         status, reply_headers, body = failure(iam.SERVICE, "", str(uuid.uuid4()), denial.authentication, headers)
@@ -115,4 +117,6 @@ def _refused(denial: iam.Denial, headers: dict[str, str], *, rest: bool) -> Resp
 def _error(code: str, message: str, status: int, *, rest: bool) -> Response:
     """Write an error: in the body for JSON 1.1, its code in a header too for REST-JSON."""
     body = json.dumps({"__type": code, "message": message}).encode()
-    return status, {"Content-Type": REST_JSON if rest else JSON_1_1, "x-amzn-ErrorType": code}, body
+    # In lower case ministack leaves the type alone, which it takes for that of JSON 1.1 in every error of the service.
+    content_type = {"content-type": REST_JSON} if rest else {"Content-Type": JSON_1_1}
+    return status, {**content_type, "x-amzn-ErrorType": code}, body

@@ -16,7 +16,7 @@ from personalize_local.service.control_plane import ControlPlane
 from personalize_local.service.errors import ApiError
 from personalize_local.service.model import BAD_REQUEST, Operation, operations
 from personalize_local.service.settings import Fault, FaultPlan, Settings, texts
-from personalize_local.service.validation import validate
+from personalize_local.service.validation import typed, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,6 +99,18 @@ class PersonalizeService:
             if self._record:
                 self._record(Call(operation, received, caller, outcome))
 
+    def deserialised(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Return the members of a request that the model knows, each of the right type.
+
+        Raises:
+            ApiError: ``SerializationException``, or ``UnknownOperationException`` when the API has no such operation.
+        """
+        model = operations().get(operation)
+        if model is None:
+            raise ApiError("UnknownOperationException", f"The API has no operation {operation}.")
+        found: dict[str, Any] = typed(model.input, params)
+        return found
+
     def tick(self) -> None:
         """Run every change of state that is due; the work of jobs runs in this thread, outside the lock."""
         self._control.tick()
@@ -125,7 +137,10 @@ class PersonalizeService:
         model = operations().get(operation)
         handler = self._control.handlers.get(operation)
         if model is None or handler is None:
-            raise ApiError("UnknownOperationException", f"The local Personalize has no operation {operation}.")
+            raise ApiError(
+                "UnknownOperationException",
+                f"{operation} is not in the local Personalize, which has datasets, their jobs and their events only.",
+            )
         fault = self._plan.strike(operation, texts(params), failing=True)
         if fault is not None:
             raise _with_status(ApiError(fault.error or DEFAULT_FAULT_CODE, fault.message), model)

@@ -1,4 +1,4 @@
-"""The control plane and the event operations: what each call does to the resources.
+"""What each call does to the resources, but for what only reads them and for records that arrive one by one.
 
 One method per operation, called under the lock with a request that is already well formed. Which resources must
 exist, be active or be gone first is documented with each operation of
@@ -13,26 +13,37 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from personalize_local.service import reading
-from personalize_local.service.avro import EXPORTABLE, ID_FIELDS, INTERACTIONS, REQUIRED_FIELDS, Schema
+from personalize_local.service import individual, reading, recipes, requirements
+from personalize_local.service.avro import Schema
 from personalize_local.service.blocks import rows_of
 from personalize_local.service.errors import ApiError
-from personalize_local.service.events import encode_values, event_values, record_values
-from personalize_local.service.jobs import JobFailed, bucket_of, check_minimum, position, read_import, write_export
+from personalize_local.service.jobs import (
+    FULL,
+    INCREMENTAL,
+    JobFailed,
+    check_minimum,
+    read_deletion,
+    read_import,
+    write_export,
+)
+from personalize_local.service.locations import bucket_of
 from personalize_local.service.ports import Caller, ObjectStore
-from personalize_local.service.rows import PUT, id_reader
+from personalize_local.service.requirements import CUSTOM_ONLY, DATASET_TYPES, EXPORTABLE, ID_FIELDS, ITEMS, USERS
+from personalize_local.service.rows import PUT, decode, encode, id_reader
 from personalize_local.service.settings import JOB_OUTCOME, FaultPlan, Settings, texts
 from personalize_local.service.state import (
     ACTIVE,
     CREATE_FAILED,
-    CREATE_IN_PROGRESS,
-    CREATE_PENDING,
+    CREATION,
     DATASET,
     DATASET_GROUP,
     DELETE_IN_PROGRESS,
     DELETE_PENDING,
+    DELETION,
+    DELETION_JOB,
     EVENT_TRACKER,
     EXPORT_JOB,
+    GONE,
     IMPORT_JOB,
     KINDS,
     PENDING_SHARE,
@@ -50,11 +61,19 @@ from personalize_local.service.validation import missing, violation
 if TYPE_CHECKING:
     import threading
 
-FULL = "FULL"
-INCREMENTAL = "INCREMENTAL"
-
 Params = dict[str, Any]
 Handler = Callable[[Params, Caller], dict[str, Any]]
+
+
+_PUT_INTERACTIONS = {
+    "PutEvents": individual.put_events,
+    "PutActionInteractions": individual.put_action_interactions,
+}
+_PUT_RECORDS = {
+    "PutItems": ("ITEMS", "items", "itemId"),
+    "PutUsers": ("USERS", "users", "userId"),
+    "PutActions": ("ACTIONS", "actions", "actionId"),
+}
 
 
 class ControlPlane:
@@ -86,13 +105,14 @@ class ControlPlane:
             "CreateEventTracker": self._create_event_tracker,
             "CreateDatasetImportJob": self._create_import_job,
             "CreateDatasetExportJob": self._create_export_job,
+            "CreateDataDeletionJob": self._create_deletion_job,
+            "UpdateDataset": self._update_dataset,
             "DeleteSchema": self._delete_schema,
             "DeleteDatasetGroup": self._delete_dataset_group,
             "DeleteDataset": self._delete_dataset,
             "DeleteEventTracker": self._delete_event_tracker,
-            "PutEvents": self._put_events,
-            "PutItems": functools.partial(self._put_records, "ITEMS", "items", "itemId"),
-            "PutUsers": functools.partial(self._put_records, "USERS", "users", "userId"),
+            "ListRecipes": recipes.list_recipes,
+            "DescribeRecipe": recipes.describe_recipe,
             "ListTagsForResource": lambda params, caller: reading.list_tags(self._region(caller), params),
             "TagResource": lambda params, caller: reading.tag(self._region(caller), params),
             "UntagResource": lambda params, caller: reading.untag(self._region(caller), params),
@@ -100,6 +120,12 @@ class ControlPlane:
         for kind in KINDS:
             handlers[f"Describe{kind.name}"] = functools.partial(self._read, reading.describe, kind)
             handlers[f"List{kind.plural}"] = functools.partial(self._read, reading.list_page, kind)
+        for name, put in _PUT_INTERACTIONS.items():
+            handlers[name] = functools.partial(self._put, put, event_bytes=self._settings.event_bytes)
+        for name, (dataset_type, member, id_member) in _PUT_RECORDS.items():
+            handlers[name] = functools.partial(
+                self._put, individual.put_records, dataset_type=dataset_type, member=member, id_member=id_member
+            )
         return handlers
 
     def tick(self) -> None:
@@ -132,6 +158,7 @@ class ControlPlane:
     def _create_schema(self, params: Params, caller: Caller) -> dict[str, Any]:
         arn = _arn(caller, SCHEMA, params["name"])
         schema = Schema.parse(params["schema"])
+        self._check_quota(SCHEMA, arn, self._settings.active_schemas, "a schema", caller)
         resource = self._add(SCHEMA, arn, params, caller)
         resource.schema = schema
         return {"schemaArn": arn}
@@ -140,6 +167,7 @@ class ControlPlane:
         if ("kmsKeyArn" in params) != ("roleArn" in params):
             raise ApiError("InvalidInputException", "A KMS key and a role with access to it must be given together.")
         arn = _arn(caller, DATASET_GROUP, params["name"])
+        self._check_quota(DATASET_GROUP, arn, self._settings.active_dataset_groups, "a dataset group", caller)
         resource = self._add(DATASET_GROUP, arn, params, caller)
         self._plan_creation(resource, self._settings.resource_seconds)
         answer = {"datasetGroupArn": arn}
@@ -148,20 +176,38 @@ class ControlPlane:
     def _create_dataset(self, params: Params, caller: Caller) -> dict[str, Any]:
         region = self._region(caller)
         dataset_type = params["datasetType"].upper()
-        if dataset_type not in REQUIRED_FIELDS:
-            allowed = ", ".join(REQUIRED_FIELDS)
+        if dataset_type not in DATASET_TYPES:
+            allowed = ", ".join(DATASET_TYPES)
             raise ApiError("InvalidInputException", f"The dataset type must be one of {allowed} (in any case).")
         schema = region.get(SCHEMA, params["schemaArn"])
         group = region.get_active(DATASET_GROUP, params["datasetGroupArn"])
-        assert schema.schema is not None  # noqa: S101 - every schema resource has one
-        if schema.values.get("domain") != group.values.get("domain"):
-            raise ApiError("InvalidInputException", "The schema and the dataset group must have the same domain.")
-        schema.schema.check_for(dataset_type)
+        domain = group.values.get("domain", "")
+        if domain and dataset_type in CUSTOM_ONLY:
+            raise ApiError(
+                "InvalidInputException", f"A dataset of type {dataset_type} can't be in a domain dataset group."
+            )
+        self._check_schema(schema, dataset_type, domain)
         arn = _arn(caller, DATASET, f"{group.values['name']}/{dataset_type}")
         resource = self._add(DATASET, arn, {**params, "datasetType": dataset_type}, caller)
         resource.schema = schema.schema
         self._plan_creation(resource, self._settings.resource_seconds)
         return {"datasetArn": arn}
+
+    def _check_schema(self, schema: Resource, dataset_type: str, domain: str) -> None:
+        if schema.values.get("domain", "") != domain:
+            raise ApiError("InvalidInputException", "The schema and the dataset group must have the same domain.")
+        requirements.check(schema.its_schema(), dataset_type, domain, self._settings)
+
+    def _check_quota(self, kind: Kind, arn: str, most: int, what: str, caller: Caller) -> None:
+        """Check that there can be one more; worded as what the guide has for campaigns."""
+        region = self._region(caller)
+        if region.find(arn) is not None:
+            raise already_exists(arn)
+        if sum(resource.status in (ACTIVE, GONE, *UNFINISHED) for resource in region.of(kind)) >= most:
+            raise ApiError(
+                "LimitExceededException",
+                f"Cannot create {what}. More than {most} resources in ACTIVE state. Please delete some and try again.",
+            )
 
     def _create_event_tracker(self, params: Params, caller: Caller) -> dict[str, Any]:
         region = self._region(caller)
@@ -184,12 +230,14 @@ class ControlPlane:
         if not bucket_of(source.get("dataLocation", "")):
             raise ApiError("InvalidInputException", "Invalid Data location.")
         dataset = self._region(caller).get_active(DATASET, params["datasetArn"])
+        self._refuse_while_updated(dataset)
         values = {"importMode": FULL, "publishAttributionMetricsToS3": False, **params}
         if values["importMode"] == INCREMENTAL and not dataset.rows.snapshot("BULK"):
             raise ApiError(
                 "InvalidInputException",
                 "No bulk records have been imported into the dataset before: the import mode can only be FULL.",
             )
+        self._check_concurrent(IMPORT_JOB, values, caller)
         return self._create_job(IMPORT_JOB, values, caller, self._finish_import)
 
     def _create_export_job(self, params: Params, caller: Caller) -> dict[str, Any]:
@@ -201,18 +249,35 @@ class ControlPlane:
             raise ApiError("InvalidInputException", "Invalid S3 output path.")
         self._region(caller).get_active(DATASET, dataset.arn)
         values = {"ingestionMode": PUT, **params}
+        self._check_concurrent(EXPORT_JOB, values, caller)
         return self._create_job(EXPORT_JOB, values, caller, self._finish_export)
+
+    def _create_deletion_job(self, params: Params, caller: Caller) -> dict[str, Any]:
+        if not bucket_of(params["dataSource"].get("dataLocation", "")):
+            raise ApiError("InvalidInputException", "Invalid Data location.")
+        region = self._region(caller)
+        group = region.get_active(DATASET_GROUP, params["datasetGroupArn"])
+        self._check_name(DELETION_JOB, params, caller)
+        most = self._settings.pending_deletion_jobs
+        if sum(job.status == DELETION.pending for job in region.of(DELETION_JOB, datasetGroupArn=group.arn)) >= most:
+            raise ApiError("LimitExceededException", f"More than {most} resources with PENDING status.")
+        return self._create_job(DELETION_JOB, dict(params), caller, self._finish_deletion)
+
+    def _check_name(self, kind: Kind, values: Params, caller: Caller) -> None:
+        arn = _arn(caller, kind, values["jobName"])
+        if self._region(caller).find(arn) is not None:
+            raise already_exists(arn)
+
+    def _check_concurrent(self, kind: Kind, values: Params, caller: Caller) -> None:
+        self._check_name(kind, values, caller)
+        most = self._settings.concurrent_jobs
+        if sum(job.status in UNFINISHED for job in self._region(caller).of(kind)) >= most:
+            raise ApiError("LimitExceededException", f"More than {most} resources with PENDING or IN_PROGRESS status.")
 
     def _create_job(
         self, kind: Kind, values: Params, caller: Caller, finish: Callable[[Resource, float], None]
     ) -> dict[str, Any]:
-        region = self._region(caller)
         arn = _arn(caller, kind, values["jobName"])
-        if region.find(arn) is not None:
-            raise already_exists(arn)
-        limit = self._settings.concurrent_jobs
-        if sum(job.status in UNFINISHED for job in region.of(kind)) >= limit:
-            raise ApiError("LimitExceededException", f"More than {limit} resources with PENDING or IN_PROGRESS status.")
         self._objects.check_role(role_arn=values["roleArn"], caller=caller)
         job = self._add(kind, arn, values, caller)
         self._plan_creation(job, self._job_seconds(job), begin=self._begin_job, finish=finish)
@@ -246,33 +311,65 @@ class ControlPlane:
         begin: Callable[[Resource, float], None] | None = None,
         finish: Callable[[Resource, float], None] | None = None,
     ) -> None:
-        resource.moved(CREATE_PENDING, resource.created)
+        course = resource.kind.course
+        resource.moved(course.pending, resource.created)
         begins, ends = resource.created + seconds * PENDING_SHARE, resource.created + seconds
-        self._schedule.plan(begins, resource, begin or _enter(CREATE_IN_PROGRESS))
-        self._schedule.plan(ends, resource, finish or _enter(ACTIVE), outside_lock=finish is not None)
+        self._schedule.plan(begins, resource, begin or _enter(course.running))
+        self._schedule.plan(ends, resource, finish or _enter(course.done), outside_lock=finish is not None)
+
+    # -- update ----------------------------------------------------------------------------------------------------
+
+    def _update_dataset(self, params: Params, caller: Caller) -> dict[str, Any]:
+        """Replace the schema, as https://docs.aws.amazon.com/personalize/latest/dg/updating-dataset-schema.html."""
+        region = self._region(caller)
+        dataset = region.get(DATASET, params["datasetArn"])
+        schema = region.get(SCHEMA, params["schemaArn"])
+        dataset_type = dataset.values["datasetType"]
+        if dataset_type not in (ITEMS, USERS):
+            raise ApiError(
+                "InvalidInputException", f"You can't replace the schema of a dataset of type {dataset_type}."
+            )
+        region.get_active(DATASET, dataset.arn)
+        self._refuse_while_updated(dataset)
+        for job in region.of(IMPORT_JOB, datasetArn=dataset.arn):  # (inferred)
+            if job.status in UNFINISHED:
+                raise in_use(f"Resource Arn {dataset.arn} is in use by {job.arn}, its status is {job.status}.")
+        domain = region.get(DATASET_GROUP, dataset.values["datasetGroupArn"]).values.get("domain", "")
+        self._check_schema(schema, dataset_type, domain)
+        requirements.check_replacement(dataset.its_schema(), schema.its_schema())
+        now, seconds = self._clock(), self._settings.resource_seconds
+        dataset.values["latestDatasetUpdate"] = {"schemaArn": schema.arn, "creationDateTime": round(now, 3)}
+        _update_entered(CREATION.pending)(dataset, now)
+        self._schedule.plan(now + seconds * PENDING_SHARE, dataset, _update_entered(CREATION.running))
+        self._schedule.plan(now + seconds, dataset, functools.partial(_replace_schema, schema))
+        return {"datasetArn": dataset.arn}
+
+    def _refuse_while_updated(self, dataset: Resource) -> None:
+        update = dataset.values.get("latestDatasetUpdate", {})
+        if update.get("status") in UNFINISHED:
+            raise in_use(f"Resource Arn {dataset.arn} is being updated, the status is {update['status']}.")
 
     # -- the work of jobs ------------------------------------------------------------------------------------------
 
     def _begin_job(self, job: Resource, at: float) -> None:
-        job.moved(CREATE_IN_PROGRESS, at)
+        job.moved(job.kind.course.running, at)
         if job.kind is EXPORT_JOB:
             # An export holds what is there when it begins to run; the moment AWS takes is (unknown).
             dataset = self._region(job.caller).get(DATASET, job.values["datasetArn"])
+            job.schema = dataset.schema
             job.snapshot = dataset.rows.snapshot(job.values["ingestionMode"])
 
     def _finish_import(self, job: Resource, at: float) -> None:
         def work() -> None:
-            dataset, schema = self._dataset_of(job)
-            blocks = read_import(job, schema, self._objects)
-            dataset_type = dataset.values["datasetType"]
-            incremental = job.values["importMode"] == INCREMENTAL
-            if not incremental:
-                check_minimum(dataset_type, rows_of(blocks), self._settings.minimum_interactions)
+            dataset = self._dataset_of(job)
+            schema, dataset_type = dataset.its_schema(), dataset.values["datasetType"]
+            blocks = read_import(job, schema, self._objects, self._settings)
+            check_minimum(dataset_type, rows_of(blocks), self._settings.minimum_interactions)
             with self._lock:
-                if not incremental:
+                if job.values["importMode"] == FULL:
                     dataset.rows.replace_bulk(blocks)
                 elif dataset_type in ID_FIELDS:
-                    dataset.rows.append_bulk(blocks, id_reader(position(schema, ID_FIELDS[dataset_type])))
+                    dataset.rows.append_bulk(blocks, id_reader(schema.position(ID_FIELDS[dataset_type])))
                 else:
                     dataset.rows.append_bulk(blocks, None)
 
@@ -282,29 +379,35 @@ class ControlPlane:
         def work() -> None:
             if job.fault is not None:
                 raise JobFailed(job.fault.message or job.fault.error)
-            dataset, schema = self._dataset_of(job)
-            write_export(job, schema, dataset.values["datasetType"], self._objects)
+            write_export(job, self._dataset_of(job).values["datasetType"], self._objects, self._settings)
 
         self._finish(job, at, work)
         job.snapshot = ()
 
+    def _finish_deletion(self, job: Resource, at: float) -> None:
+        def work() -> None:
+            users = read_deletion(job, self._objects, self._settings)
+            with self._lock:
+                datasets = self._region(job.caller).of(DATASET, datasetGroupArn=job.values["datasetGroupArn"])
+                job.values["numDeleted"] = sum(_delete_users(dataset, users) for dataset in datasets)
+
+        self._finish(job, at, work)
+
     def _finish(self, job: Resource, at: float, work: Callable[[], None]) -> None:
         """Do the work and enter the final state: at the time it was due, or later by what the work took."""
         started = self._clock()
-        status, reason = ACTIVE, None
+        status, reason = job.kind.course.done, None
         try:
             work()
         except JobFailed as failed:
-            status, reason = CREATE_FAILED, str(failed)
+            status, reason = job.kind.course.failed, str(failed)
         with self._lock:
             job.moved(status, at + self._clock() - started, reason)
 
-    def _dataset_of(self, job: Resource) -> tuple[Resource, Schema]:
+    def _dataset_of(self, job: Resource) -> Resource:
         """Return the dataset of a job; it can not be deleted while the job is unfinished."""
         with self._lock:
-            dataset = self._region(job.caller).get(DATASET, job.values["datasetArn"])
-        assert dataset.schema is not None  # noqa: S101 - every dataset has one
-        return dataset, dataset.schema
+            return self._region(job.caller).get(DATASET, job.values["datasetArn"])
 
     # -- delete ----------------------------------------------------------------------------------------------------
 
@@ -312,6 +415,10 @@ class ControlPlane:
         region = self._region(caller)
         schema = region.get(SCHEMA, params["schemaArn"])
         self._refuse_if_used(schema, region, DATASET, schemaArn=schema.arn)
+        for dataset in region.of(DATASET):
+            update = dataset.values.get("latestDatasetUpdate", {})
+            if update.get("schemaArn") == schema.arn and update["status"] in UNFINISHED:
+                raise in_use(f"Resource Arn {schema.arn} is in use by {dataset.arn}.")
         region.remove(schema)
         return {}
 
@@ -355,48 +462,6 @@ class ControlPlane:
         self._schedule.plan(now + seconds, resource, lambda gone, _at: region.remove(gone))
         return {}
 
-    # -- personalize-events ----------------------------------------------------------------------------------------
-
-    def _put_events(self, params: Params, caller: Caller) -> dict[str, Any]:
-        region = self._region(caller)
-        tracker = next(region.of(EVENT_TRACKER, trackingId=params["trackingId"]), None)
-        if tracker is None or tracker.status != ACTIVE:
-            raise ApiError(
-                "InvalidInputException", f"No active event tracker has the tracking id {params['trackingId']}."
-            )
-        group = tracker.values["datasetGroupArn"]
-        dataset = next(region.of(DATASET, datasetGroupArn=group, datasetType=INTERACTIONS), None)
-        if dataset is None or dataset.status != ACTIVE or dataset.schema is None:
-            raise ApiError("InvalidInputException", f"The dataset group {group} has no active Interactions dataset.")
-        schema = dataset.schema
-        user = params.get("userId")
-        # Without a user the events wait for one with the same session, as documented; encoding checks them now.
-        events = [event_values(event, schema) for event in params["eventList"]]
-        lines = [encode_values({**values, "USER_ID": user or "anonymous"}, schema) for values in events]
-        if user is None:
-            tracker.anonymous.setdefault(params["sessionId"], []).extend(events)
-            return {}
-        waiting = tracker.anonymous.pop(params["sessionId"], [])
-        dataset.rows.put([encode_values({**values, "USER_ID": user}, schema) for values in waiting] + lines)
-        return {}
-
-    def _put_records(
-        self, dataset_type: str, member: str, id_member: str, params: Params, caller: Caller
-    ) -> dict[str, Any]:
-        region = self._region(caller)
-        dataset = region.get(DATASET, params["datasetArn"])
-        if dataset.values["datasetType"] != dataset_type:
-            raise ApiError("InvalidInputException", f"The dataset {dataset.arn} is not of type {dataset_type}.")
-        region.get_active(DATASET, dataset.arn)
-        assert dataset.schema is not None  # noqa: S101 - every dataset has one
-        schema = dataset.schema
-        records = [
-            record_values(ID_FIELDS[dataset_type], record[id_member], record.get("properties"), schema)
-            for record in params[member]
-        ]
-        dataset.rows.put([encode_values(values, schema) for values in records])
-        return {}
-
     # -- common ----------------------------------------------------------------------------------------------------
 
     def _read(
@@ -408,12 +473,49 @@ class ControlPlane:
     ) -> dict[str, Any]:
         return answer(self._region(caller), kind, params)
 
+    def _put(self, put: Callable[..., dict[str, Any]], params: Params, caller: Caller, **more: Any) -> dict[str, Any]:
+        return put(self._region(caller), params, **more)
+
     def _region(self, caller: Caller) -> Region:
         return self._regions.setdefault((caller.account, caller.region), Region())
 
 
 def _arn(caller: Caller, kind: Kind, name: str) -> str:
     return f"arn:{caller.partition}:personalize:{caller.region}:{caller.account}:{kind.arn_type}/{name}"
+
+
+def _delete_users(dataset: Resource, users: set[bytes]) -> int:
+    """Remove the records of the users, and return how many there were."""
+    schema = dataset.its_schema()
+    if all(column.name != "USER_ID" for column in schema.columns):
+        return 0
+    return dataset.rows.remove(users, id_reader(schema.position("USER_ID")))
+
+
+def _replace_schema(schema: Resource, dataset: Resource, at: float) -> None:
+    """Give the dataset another schema and its records the new columns, which are empty."""
+    old, new = dataset.its_schema(), schema.its_schema()
+    names = [column.name for column in old.columns]
+    places = [names.index(column.name) if column.name in names else None for column in new.columns]
+
+    def change(line: bytes) -> bytes:
+        fields = decode(line)
+        return encode("" if place is None else fields[place] for place in places)
+
+    dataset.rows.rewrite(change)
+    dataset.schema = new
+    dataset.values["schemaArn"] = schema.arn
+    _update_entered(CREATION.done)(dataset, at)
+
+
+def _update_entered(status: str) -> Callable[[Resource, float], None]:
+    """Return the step in which an update enters a state (its names are inferred from those of a campaign's update)."""
+
+    def enter(dataset: Resource, at: float) -> None:
+        dataset.updated = at
+        dataset.values["latestDatasetUpdate"].update(status=status, lastUpdatedDateTime=round(at, 3))
+
+    return enter
 
 
 def _enter(status: str) -> Callable[[Resource, float], None]:

@@ -1,18 +1,20 @@
-"""The CSV files of import and export jobs.
+"""The CSV files of import, export and data deletion jobs.
 
 Checks a file against the schema as https://docs.aws.amazon.com/personalize/latest/dg/preparing-training-data.html
 asks for: a header with every column of the schema in its order, one record per line, values of the right type,
-nothing empty unless the schema allows null.
+nothing empty unless the schema allows null. Which dialect an export writes is (unknown); by default it is the one the
+guide prescribes for imports (items-datasets.html): a backslash before quotes and backslashes, in double quotes.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
 from personalize_local.service.blocks import BlockBuilder
-from personalize_local.service.rows import BULK, encode
+from personalize_local.service.rows import BULK, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
     from personalize_local.service.avro import Schema
     from personalize_local.service.blocks import Block
 
+_SPECIAL = re.compile(r'["\\]')
+_NEEDS_QUOTES = re.compile(r'["\\,\r]')
 _ESCAPED = re.compile(r'\\(["\\])')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+NO_FILE = "Invalid Data location. There is no file at the data location."
 _CHUNK_BYTES = 1 << 17  # what is read, checked and added at once
 
 
@@ -29,7 +34,31 @@ class ImportRefused(Exception):  # noqa: N818 - the outcome of a job, not an err
     """The data does not match the schema; the text becomes the ``failureReason``."""
 
 
-def read_files(files: Iterable[tuple[str, BinaryIO]], schema: Schema) -> list[Block]:
+class Allowance:
+    """How many bytes a job may read; the text of what ends it is (unknown).
+
+    Args:
+        size: The quota.
+        job: What kind of job it is, for the reason.
+    """
+
+    def __init__(self, size: int, job: str) -> None:
+        """Begin with all of it."""
+        self._size = self._left = size
+        self._job = job
+
+    def use(self, size: int) -> None:
+        """Take that many bytes.
+
+        Raises:
+            ImportRefused: There are not so many left.
+        """
+        self._left -= size
+        if self._left < 0:
+            raise ImportRefused(f"The data location holds more than {self._size} bytes, the most {self._job} may read.")
+
+
+def read_files(files: Iterable[tuple[str, BinaryIO]], schema: Schema, allowance: Allowance) -> list[Block]:
     """Check every file and return its records.
 
     Raises:
@@ -43,18 +72,48 @@ def read_files(files: Iterable[tuple[str, BinaryIO]], schema: Schema) -> list[Bl
             if key.endswith("/") and not header:
                 continue  # the marker of a folder
             found = True
-            _read_file(key, header.removeprefix(_BYTE_ORDER_MARK), file, schema, records)
+            allowance.use(len(header))
+            _read_file(key, header.removeprefix(_BYTE_ORDER_MARK), file, schema, records, allowance)
     if not found:
-        raise ImportRefused("Invalid Data location. There is no file at the data location.")
+        raise ImportRefused(NO_FILE)
     return records.take()
 
 
-def _read_file(key: str, first: bytes, rest: BinaryIO, schema: Schema, records: BlockBuilder) -> None:
+def read_users(files: Iterable[tuple[str, BinaryIO]], allowance: Allowance) -> set[bytes]:
+    """Return the users listed in files with the single column ``USER_ID``.
+
+    Raises:
+        ImportRefused: There is no file, or one of them has other columns.
+    """
+    users: set[bytes] = set()
+    found = False
+    for key, file in files:
+        with file:
+            found = True
+            header = file.readline()
+            allowance.use(len(header))
+            if _fields(header.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n"), f"{key}, line 1") != ["USER_ID"]:
+                raise ImportRefused(f"{key}, line 1: Input CSV must have a single USER_ID column.")
+            for number, line in enumerate(file, 2):
+                allowance.use(len(line))
+                fields = _fields(line.rstrip(b"\r\n"), f"{key}, line {number}")
+                if len(fields) > 1:
+                    raise ImportRefused(f"{key}, line {number}: expected a user id, found {len(fields)} fields.")
+                users.update(field.encode() for field in fields)
+    if not found:
+        raise ImportRefused(NO_FILE)
+    return users - {b""}
+
+
+def _read_file(  # noqa: PLR0913, PLR0917 - one file, and what is shared by all
+    key: str, first: bytes, rest: BinaryIO, schema: Schema, records: BlockBuilder, allowance: Allowance
+) -> None:
     header = _fields(first.rstrip(b"\r\n"), f"{key}, line 1")
     positions = _positions(key, header, schema)
     certainly_right = _fast_check(header, schema)
     number = 2
     while chunk := rest.readlines(_CHUNK_BYTES):
+        allowance.use(sum(map(len, chunk)))
         lines = [raw.rstrip(b"\r\n") for raw in chunk]
         if not all(map(certainly_right, lines)):
             lines = [
@@ -92,7 +151,7 @@ def _checked(line: bytes, where: str, width: int, positions: Sequence[int], sche
     fields = _fields(line, where)
     if len(fields) != width:
         raise ImportRefused(f"{where}: expected {width} fields as in the header, found {len(fields)}.")
-    values = [fields[position] for position in positions]
+    values = [c.kept(fields[place]) for c, place in zip(schema.columns, positions, strict=True)]
     for column, value in zip(schema.columns, values, strict=True):
         problem = column.problem(value)
         if problem:
@@ -114,8 +173,62 @@ def _fields(line: bytes, where: str) -> list[str]:
         raise ImportRefused(f"{where}: not a CSV record on a single line ({error}).") from None
 
 
-def write_file(schema: Schema, records: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the file: a header with the names of the schema, then the records, many at a time."""
-    yield encode(column.name for column in schema.columns) + b"\n"
-    for text in records:
-        yield text + b"\n"
+def write_files(
+    schema: Schema, records: Iterable[bytes], rows: int, *, parts: int, backslashes: bool
+) -> Iterator[Iterator[bytes]]:
+    """Yield at least one file and at most ``parts``, each a header and about as many records; read one before the next.
+
+    Args:
+        schema: Whose names make the header.
+        records: Texts of many records each.
+        rows: How many records there are, or more.
+        parts: How many files to spread them over.
+        backslashes: Whether quotes and backslashes are escaped with a backslash, rather than quotes doubled.
+    """
+    rest = _Rest(map(with_backslashes, records) if backslashes else records)
+    header = encode(column.name for column in schema.columns) + b"\n"
+    in_each = max(1, -(-rows // parts))
+    yield itertools.chain([header], rest.take(in_each))
+    while rest.more():
+        yield itertools.chain([header], rest.take(in_each))
+
+
+class _Rest:
+    """Records that have not been taken yet."""
+
+    def __init__(self, texts: Iterable[bytes]) -> None:
+        self._texts = iter(texts)
+        self._text = b""
+
+    def more(self) -> bool:
+        """Tell whether there is any."""
+        while not self._text:
+            text = next(self._texts, None)
+            if text is None:
+                return False
+            self._text = text
+        return True
+
+    def take(self, rows: int) -> Iterator[bytes]:
+        """Yield so many of them, lines with their ends."""
+        while rows and self.more():
+            there = self._text.count(b"\n") + 1
+            if there <= rows:
+                text, self._text = self._text, b""
+            else:
+                *lines, self._text = self._text.split(b"\n", rows)
+                text = b"\n".join(lines)
+            yield text + b"\n"
+            rows -= min(rows, there)
+
+
+def with_backslashes(text: bytes) -> bytes:
+    """Return canonical lines with a backslash before each quote and backslash, and quotes around what holds any."""
+    if b'"' not in text and b"\\" not in text:
+        return text
+    return b"\n".join(_with_backslashes(line) if b'"' in line or b"\\" in line else line for line in text.split(b"\n"))
+
+
+def _with_backslashes(line: bytes) -> bytes:
+    fields = [_SPECIAL.sub(r"\\\g<0>", field) for field in decode(line)]
+    return ",".join(f'"{field}"' if _NEEDS_QUOTES.search(field) else field for field in fields).encode()

@@ -28,10 +28,12 @@ class AccessRefused(Exception):  # noqa: N818 - a refusal of the store, not an e
     """The object store refused the role; a job turns this into ``CREATE FAILED``.
 
     Args:
-        reason: Who was refused what, for the log.
+        reason: Who was refused what.
+        key_arn: The key that may not be used, when that is why.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, key_arn: str = "") -> None:
         """Keep the reason."""
         super().__init__(reason)
         self.reason = reason
+        self.key_arn = key_arn

@@ -1,4 +1,4 @@
-"""Records that arrive one by one: PutEvents, PutItems and PutUsers.
+"""Records that arrive one by one, as values of columns: events, items, users, actions and action interactions.
 
 Rests on https://docs.aws.amazon.com/personalize/latest/dg/API_UBS_Event.html and API_UBS_Item.html: properties are a
 JSON map whose keys are the names of the schema in camel case. What AWS does with a key the schema does not have is
@@ -24,6 +24,8 @@ _EVENT_COLUMNS = {
     "eventValue": "EVENT_VALUE",
     "recommendationId": "RECOMMENDATION_ID",
 }
+ACTION_EVENT_TYPES = ("TAKEN", "NOT_TAKEN", "VIEWED")
+"""As bulk data has them; the API writes ``Not Taken``."""
 _RESERVED_KEYS = ("userid", "sessionid", "eventtype", "timestamp", "recommendationid", "impression")
 
 
@@ -34,9 +36,7 @@ def event_values(event: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         ApiError: ``InvalidInputException`` when its properties do not fit the schema.
     """
     properties = _properties(event.get("properties"))
-    for key in properties:
-        if key.lower() in _RESERVED_KEYS:
-            raise _invalid(f"The keyword {key} can not be included in the properties of an event")
+    _refuse_reserved(properties)
     # Item and value may also be given as properties, as the guide's examples do.
     item_and_value = {
         column: properties.pop(key)
@@ -52,8 +52,40 @@ def event_values(event: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     return {**_by_column(properties, schema), **item_and_value, **values}
 
 
+def interaction_values(interaction: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Return the columns an action interaction fills, without the user.
+
+    Raises:
+        ApiError: ``InvalidInputException`` when its event type or its properties do not fit.
+    """
+    event_type = interaction["eventType"].upper().replace(" ", "_")
+    if event_type not in ACTION_EVENT_TYPES:
+        raise _invalid(f"The event type {interaction['eventType']} is not one of Taken, Not Taken, Viewed")
+    properties = _properties(interaction.get("properties"))
+    _refuse_reserved(properties)
+    values = {
+        "ACTION_ID": interaction["actionId"],
+        "EVENT_TYPE": event_type,
+        "TIMESTAMP": int(interaction["timestamp"]),
+        "IMPRESSION": "|".join(interaction.get("impression", [])),
+        "RECOMMENDATION_ID": interaction.get("recommendationId"),
+    }
+    return {**_by_column(properties, schema), **values}
+
+
+def check_size(event: Mapping[str, Any], most: int) -> None:
+    """Check that an event is not too large (text unknown).
+
+    Raises:
+        ApiError: ``InvalidInputException``.
+    """
+    size = len(json.dumps(event).encode())
+    if size > most:
+        raise _invalid(f"An event can have at most {most} bytes, this one has {size}")
+
+
 def record_values(id_column: str, identity: str, properties: str | None, schema: Schema) -> dict[str, Any]:
-    """Return the columns an item or user fills.
+    """Return the columns an item, user or action fills.
 
     Raises:
         ApiError: ``InvalidInputException`` when its properties do not fit the schema.
@@ -75,11 +107,18 @@ def _properties(text: str | None) -> dict[str, Any]:
         return {}
     try:
         properties = json.loads(text)
-    except ValueError:
+        json.dumps(properties, ensure_ascii=False).encode()  # half of a surrogate pair is no character
+    except (ValueError, RecursionError):
         raise _invalid("The properties are not valid JSON") from None
     if not isinstance(properties, dict):
         raise _invalid("The properties are not a JSON map")
     return properties
+
+
+def _refuse_reserved(properties: Mapping[str, Any]) -> None:
+    for key in properties:
+        if key.lower() in _RESERVED_KEYS:
+            raise _invalid(f"The keyword {key} can not be included in the properties of an event")
 
 
 def _by_column(properties: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
@@ -104,6 +143,7 @@ def _text(column: Column, value: Any) -> str:
         text = str(int(value))
     else:
         text = str(value)
+    text = column.kept(text)
     problem = "the value must be on a single line" if "\n" in text else column.problem(text)
     if problem:
         raise _invalid(f"The value of {column.name} does not match the schema: {problem}")

@@ -51,8 +51,10 @@ class Caller:
 class ObjectStore(Protocol):
     """How the service reads and writes objects on behalf of a role."""
 
-    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterable[tuple[str, BinaryIO]]:
-        """Yield key and body, to be read before the next, of every object under ``location`` (``s3://bucket/key-or-prefix``).
+    def read(
+        self, *, role_arn: str, location: str, caller: Caller, source_arn: str, subfolders: bool
+    ) -> Iterable[tuple[str, BinaryIO]]:
+        """Yield key and body, to be read before the next, of every object at ``location``, as `keys_at` has it.
 
         Raises:
             AccessRefused: The role or the bucket policy does not allow it.

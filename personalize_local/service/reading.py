@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import operator
 from typing import TYPE_CHECKING, Any
 
 from personalize_local.service.errors import ApiError
@@ -33,14 +34,29 @@ def list_page(region: Region, kind: Kind, params: dict[str, Any]) -> dict[str, A
     """Answer ``List<kind>s``."""
     operation = f"List{kind.plural}"
     filters = {kind.filter_field: params[kind.filter_field]} if kind.filter_field in params else {}
-    question = [operation, filters]
+    [(member, summaries)] = [(k, v) for k, v in operations()[operation].output.members.items() if k != "nextToken"]
+    sign = -1 if kind.newest_first else 1
+    found = [(sign * r.sequence, project(r.view(), summaries.member)) for r in region.of(kind, **filters)]
+    return page_of(member, sorted(found, key=operator.itemgetter(0)), params, [operation, filters])
+
+
+def page_of(
+    member: str, found: list[tuple[int, dict[str, Any]]], params: dict[str, Any], question: list[Any]
+) -> dict[str, Any]:
+    """Return one page of what was found.
+
+    Args:
+        member: What the list is called in the answer.
+        found: Everything, in order, each with a number that grows.
+        params: The request, with its ``maxResults`` and ``nextToken``.
+        question: What the token is good for.
+    """
     start = _start(params.get("nextToken"), question)
     size = params.get("maxResults", PAGE_SIZE)
-    found = [resource for resource in region.of(kind, **filters) if resource.sequence > start]
-    [(member, summaries)] = [(k, v) for k, v in operations()[operation].output.members.items() if k != "nextToken"]
-    answer: dict[str, Any] = {member: [project(resource.view(), summaries.member) for resource in found[:size]]}
-    if len(found) > size:
-        answer["nextToken"] = _token(found[size - 1].sequence, question)
+    rest = [(number, summary) for number, summary in found if start is None or number > start]
+    answer: dict[str, Any] = {member: [summary for _, summary in rest[:size]]}
+    if len(rest) > size:
+        answer["nextToken"] = _token(rest[size - 1][0], question)
     return answer
 
 
@@ -48,13 +64,13 @@ def _token(after: int, question: list[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps([after, question]).encode()).decode()
 
 
-def _start(token: str | None, question: list[Any]) -> int:
-    """Return the sequence number after which the page starts; a token is good for the question it was given for."""
+def _start(token: str | None, question: list[Any]) -> int | None:
+    """Return the number after which the page starts; a token is good for the question it was given for."""
     if token is None:
-        return 0
+        return None
     try:
         after, asked = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         after, asked = None, None
     if not isinstance(after, int) or asked != question:
         raise ApiError("InvalidNextTokenException", "The token is not valid.")

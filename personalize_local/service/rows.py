@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from personalize_local.service.blocks import Block, BlockBuilder, Shelf
+from personalize_local.service.blocks import Block, BlockBuilder, Shelf, rows_of
 from personalize_local.service.deduplication import without
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
 BULK = "BULK"
 PUT = "PUT"
@@ -44,6 +44,25 @@ class RowLog:
             self._remove_bulk(blocks, id_of)
         self._sealed.extend(blocks)
 
+    def remove(self, ids: Collection[bytes], id_of: Callable[[bytes], bytes]) -> int:
+        """Remove the records that have one of the ids, however they came, and return how many there were."""
+        self._seal()
+        shelf, before = Shelf(), rows_of(self._sealed)
+        self._sealed = [
+            kept
+            for block in self._sealed
+            for kept in _shortened(block, [line for line in block.lines() if id_of(line) not in ids], shelf)
+        ]
+        return before - rows_of(self._sealed)
+
+    def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        """Replace every record by a changed one."""
+        self._seal()
+        shelf = Shelf()
+        self._sealed = [
+            kept for block in self._sealed for kept in _built(block.origin, [change(x) for x in block.lines()], shelf)
+        ]
+
     def snapshot(self, mode: str) -> tuple[Block, ...]:
         """Return the records an ingestion mode selects, as they are now."""
         self._seal()
@@ -66,9 +85,13 @@ def _shortened(block: Block, lines: list[bytes], shelf: Shelf) -> list[Block]:
     """Return the block with these of its lines only; none when nothing is left."""
     if len(lines) == block.rows:
         return [block]
-    kept = BlockBuilder(block.origin, shelf)
-    kept.add(lines)
-    return kept.take()
+    return _built(block.origin, lines, shelf)
+
+
+def _built(origin: str, lines: list[bytes], shelf: Shelf) -> list[Block]:
+    builder = BlockBuilder(origin, shelf)
+    builder.add(lines)
+    return builder.take()
 
 
 def id_reader(index: int) -> Callable[[bytes], bytes]:
@@ -80,6 +103,11 @@ def id_reader(index: int) -> Callable[[bytes], bytes]:
         return next(csv.reader([line.decode()]))[index].encode()
 
     return read
+
+
+def decode(line: bytes) -> list[str]:
+    """Return the fields of a canonical line."""
+    return next(csv.reader([line.decode()])) if line else [""]
 
 
 def encode(fields: Iterable[str]) -> bytes:

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from personalize_local.service.quotas import Quotas
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -102,22 +104,27 @@ def faults_from_json(text: str) -> tuple[Fault, ...]:
     return tuple(Fault.from_json(value) for value in values)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the local Personalize behaves.
+@dataclass(frozen=True, kw_only=True)
+class Settings(Quotas):
+    """How the local Personalize behaves; every quota of `Quotas` is a setting too.
+
+    What an export writes is documented only in part: the defaults are the plausible form that asks most of a reader.
 
     Args:
         job_seconds: How long an import or export job takes in all: pending for the first fifth, then in progress.
         resource_seconds: How long a dataset group, dataset or event tracker takes to become active, and to go.
-        concurrent_jobs: How many jobs of one kind may be pending or running; 5 for imports, (unknown) for exports.
-        minimum_interactions: How many interactions an import needs.
+        export_parts: Over how many files an export is spread, each with a header.
+        export_check_object: Whether an empty object ``_CHECK`` is left beside the export.
+        export_backslash_escapes: Whether quotes and backslashes in an export are escaped with a backslash, as in
+            imports, rather than quotes doubled.
         faults: The failures to have.
     """
 
     job_seconds: float = 1.0
     resource_seconds: float = 0.2
-    concurrent_jobs: int = 5
-    minimum_interactions: int = 1000
+    export_parts: int = 3
+    export_check_object: bool = True
+    export_backslash_escapes: bool = True
     faults: tuple[Fault, ...] = ()
 
     @classmethod
@@ -133,7 +140,7 @@ class Settings:
             text = environment.get(name, "")
             if text:
                 try:
-                    values[field.name] = _READERS[field.name](text)
+                    values[field.name] = _READERS.get(field.name, _count)(text)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
         return cls(**values)  # type: ignore[arg-type]  # each value came from the reader of its field
@@ -146,11 +153,18 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _jobs(text: str) -> int:
-    jobs = int(text)
-    if jobs < 1:
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
         raise ValueError("must be a whole number, 1 or more")
-    return jobs
+    return count
+
+
+def _switch(text: str) -> bool:
+    switches = {"true": True, "false": False, "1": True, "0": False}
+    if text.lower() not in switches:
+        raise ValueError("must be true or false")
+    return switches[text.lower()]
 
 
 def _interactions(text: str) -> int:
@@ -163,7 +177,8 @@ def _interactions(text: str) -> int:
 _READERS: dict[str, Callable[[str], object]] = {
     "job_seconds": _seconds,
     "resource_seconds": _seconds,
-    "concurrent_jobs": _jobs,
+    "export_check_object": _switch,
+    "export_backslash_escapes": _switch,
     "minimum_interactions": _interactions,
     "faults": faults_from_json,
 }

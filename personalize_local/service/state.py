@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from personalize_local.service.errors import ApiError
 from personalize_local.service.rows import RowLog
@@ -30,7 +30,21 @@ CREATE_FAILED = "CREATE FAILED"
 DELETE_PENDING = "DELETE PENDING"
 DELETE_IN_PROGRESS = "DELETE IN_PROGRESS"
 GONE = ""
-UNFINISHED = (CREATE_PENDING, CREATE_IN_PROGRESS)
+
+
+class Course(NamedTuple):
+    """The states of what is created or run, from the first to the last, which is one of two."""
+
+    pending: str
+    running: str
+    done: str
+    failed: str
+
+
+CREATION = Course(CREATE_PENDING, CREATE_IN_PROGRESS, ACTIVE, CREATE_FAILED)
+DELETION = Course("PENDING", "IN_PROGRESS", "COMPLETED", "FAILED")
+"""Of a data deletion job, the only one whose states have other names."""
+UNFINISHED = (*CREATION[:2], *DELETION[:2])
 
 PENDING_SHARE = 0.2
 """The share of its time that a resource is pending; for the rest it is in progress."""
@@ -47,6 +61,8 @@ class Kind:
     arn_type: str
     name_field: str = "name"
     filter_field: str = ""
+    course: Course = CREATION
+    newest_first: bool = False
 
 
 SCHEMA = Kind("Schema", "Schemas", "schema", "schemaArn", "schema")
@@ -73,7 +89,18 @@ EXPORT_JOB = Kind(
     "jobName",
     "datasetArn",
 )
-KINDS = (SCHEMA, DATASET_GROUP, DATASET, EVENT_TRACKER, IMPORT_JOB, EXPORT_JOB)
+DELETION_JOB = Kind(
+    "DataDeletionJob",
+    "DataDeletionJobs",
+    "dataDeletionJob",
+    "dataDeletionJobArn",
+    "data-deletion-job",
+    "jobName",
+    "datasetGroupArn",
+    course=DELETION,
+    newest_first=True,
+)
+KINDS = (SCHEMA, DATASET_GROUP, DATASET, EVENT_TRACKER, IMPORT_JOB, EXPORT_JOB, DELETION_JOB)
 
 
 @dataclass(eq=False)
@@ -92,7 +119,7 @@ class Resource:
     tags: dict[str, str] = field(default_factory=dict)
     schema: Schema | None = None
     rows: RowLog = field(default_factory=RowLog)
-    anonymous: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    anonymous: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     fault: Fault | None = None
     snapshot: tuple[Block, ...] = ()
 
@@ -106,6 +133,11 @@ class Resource:
             "creationDateTime": round(self.created, 3),
             "lastUpdatedDateTime": round(self.updated, 3),
         }
+
+    def its_schema(self) -> Schema:
+        """Return the schema of a dataset, or the one an export was begun with."""
+        assert self.schema is not None  # noqa: S101 - each of them has one
+        return self.schema
 
     def moved(self, status: str, at: float, failure_reason: str | None = None) -> None:
         """Enter a state."""

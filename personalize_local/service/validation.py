@@ -1,8 +1,10 @@
 """Is a request well formed? Types, required members, lengths, patterns and enumerations of the service model.
 
 botocore checks required members, minimum lengths and types before it sends anything, so the rest is the service's to
-refuse. The texts follow the form AWS services of this protocol use for constraint violations; which of them
-Personalize uses word for word is (unknown).
+refuse. Its validator (`botocore.validate.ParamValidator`, tried with 1.43.106) can not do the service's part: its
+report is worded for the caller of an SDK, a member the model does not know is an error to it where AWS ignores it, and
+maximum lengths, patterns and enumerations are none of its business. The texts follow the form AWS services of this
+protocol use for constraint violations; which of them Personalize uses word for word is (unknown).
 """
 
 from __future__ import annotations
@@ -70,6 +72,8 @@ def typed(shape: Any, value: Any, path: str = "") -> Any:
     if kind == "timestamp" and isinstance(value, datetime):
         return value.timestamp()
     _expect(_SCALARS[kind](value), kind, path)
+    if kind == "string":
+        _expect(_is_text(value), "string of Unicode characters", path)
     return value
 
 
@@ -80,6 +84,15 @@ _SCALARS: dict[str, Callable[[Any], bool]] = {
     "float": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
     "timestamp": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
 }
+
+
+def _is_text(value: str) -> bool:
+    """Tell whether it can be written; half of a surrogate pair, which JSON allows, can not."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _expect(ok: bool, kind: str, path: str) -> None:  # noqa: FBT001 - the outcome of a check

@@ -84,7 +84,9 @@ class Objects:
     def __init__(self) -> None:
         self.written: dict[str, bytes] = {}
 
-    def read(self, *, role_arn: str, location: str, caller: Caller, source_arn: str) -> Iterable[tuple[str, BinaryIO]]:
+    def read(
+        self, *, role_arn: str, location: str, caller: Caller, source_arn: str, subfolders: bool
+    ) -> Iterable[tuple[str, BinaryIO]]:
         raise NotImplementedError
 
     def write(  # noqa: PLR0913 - the port's own signature

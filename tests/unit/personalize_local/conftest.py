@@ -134,6 +134,11 @@ class World:
         with functions.invoke(FunctionName=name)["Payload"] as payload:
             return json.loads(payload.read())
 
+    def exported(self, prefix: str) -> list[str]:
+        """Return the lines of every CSV file below the prefix, the header once."""
+        files = [text.splitlines() for text in self.objects(prefix) if text]  # the object _CHECK is empty
+        return [files[0][0], *(line for _, *lines in files for line in lines)]
+
     def until_active(self, describe: Callable[[], dict[str, Any]]) -> None:
         assert self.until_ended(describe)["status"] == "ACTIVE"
 
@@ -149,7 +154,7 @@ class World:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[LocalAws]:
-    settings = Settings(job_seconds=0.2, resource_seconds=0.05, minimum_interactions=1)
+    settings = Settings(job_seconds=0.2, resource_seconds=0.05, minimum_interactions=1, active_dataset_groups=500)
     with LocalAws(settings=settings) as running:
         yield running
 

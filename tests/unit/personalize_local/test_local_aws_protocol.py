@@ -48,6 +48,53 @@ def test_a_malformed_body_is_an_error_of_the_caller(aws: LocalAws, body: bytes) 
     assert (status, error["__type"]) == (400, "SerializationException")
 
 
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [
+        ("CreateDatasetGroup", '{"name": "g", "tags": 5}'),
+        ("CreateDatasetGroup", '{"name": "g", "tags": [true]}'),
+        ("TagResource", '{"resourceArn": "arn", "tags": true}'),
+        ("UntagResource", '{"resourceArn": "arn", "tagKeys": 1.5}'),
+        ("CreateDatasetExportJob", '{"jobName": "j", "roleArn": 5}'),
+        ("ListSchemas", DEEP),
+        ("ListSchemas", f'{{"x": {DEEP}}}'),
+        ("CreateDatasetGroup", '{"name": "\\ud800"}'),
+    ],
+)
+def test_members_of_a_wrong_type_are_an_error_of_the_caller(aws: LocalAws, operation: str, body: str) -> None:
+    status, error = request(aws, "/", body.encode(), {"X-Amz-Target": f"AmazonPersonalize.{operation}"})
+    assert (status, error["__type"]) == (400, "SerializationException")
+
+
+@pytest.mark.parametrize("properties", ['{"a": "\\ud800"}', DEEP])
+def test_properties_that_can_not_be_kept_are_refused_as_a_rest_api_does(
+    world: Any, aws: LocalAws, properties: str
+) -> None:
+    dataset = world.make_dataset(records=False)
+    body = json.dumps({"datasetArn": dataset, "items": [{"itemId": "i", "properties": properties[:30_000]}]}).encode()
+    status, error = request(aws, "/items", body, {})
+    assert (status, error["__type"]) == (400, "InvalidInputException")
+    assert error["content-type"] == "application/json"
+
+
+def test_unknown_region_is_refused(aws: LocalAws) -> None:
+    headers = {"X-Amz-Target": "AmazonPersonalize.ListSchemas"}
+    scope = AUTHORIZATION.replace("us-east-1", "mars-north-1")
+    status, error = request(aws, "/", b"{}", {**headers, "Authorization": scope})
+    assert (status, error["__type"]) == (400, "InvalidSignatureException")
+    assert "is not in mars-north-1" in error["message"]
+
+
+def test_arns_of_china_have_its_partition(aws: LocalAws) -> None:
+    headers = {"X-Amz-Target": "AmazonPersonalize.CreateDatasetGroup"}
+    scope = AUTHORIZATION.replace("us-east-1", "cn-north-1")
+    _, answer = request(aws, "/", b'{"name": "group"}', {**headers, "Authorization": scope})
+    assert b"arn:aws-cn:personalize:cn-north-1:000000000000:dataset-group/group" in answer
+
+
 @pytest.mark.parametrize("operation", ["DeleteDatasetExportJob", "__class__", ""])
 def test_an_operation_that_does_not_exist_is_unknown(aws: LocalAws, operation: str) -> None:
     status, error = request(aws, "/", b"{}", {"X-Amz-Target": f"AmazonPersonalize.{operation}"})
@@ -81,5 +128,4 @@ def test_events_items_and_users_reach_the_datasets(world: Any, aws: LocalAws) ->
         eventList=[{"eventType": "view", "itemId": "i9", "sentAt": 1600000009}],
     )
     assert world.export(dataset)["status"] == "ACTIVE"
-    (text,) = world.objects("out/")
-    assert "u9,i9,1600000009" in text
+    assert "u9,i9,1600000009" in world.exported("out/")

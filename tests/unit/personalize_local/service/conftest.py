@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pytest
 
 from personalize_local.service import AccessRefused, ApiError, Call, Caller, Fault, PersonalizeService, Settings
+from personalize_local.service.locations import keys_at
 from personalize_local.service.model import operations
 from personalize_local.service.validation import typed
 
@@ -33,10 +34,11 @@ class Bucket:
 
     def read(self, **request: Any) -> Iterable[tuple[str, BinaryIO]]:
         self._allow(request)
-        location = request["location"]
-        for name, body in self.objects.items():
-            if name.startswith(location):
-                yield name, io.BytesIO(body)
+        _, _, bucket, key = request["location"].split("/", 3)
+        prefix = f"s3://{bucket}/"
+        found = [name.removeprefix(prefix) for name in self.objects if name.startswith(prefix + key)]
+        for name in keys_at(key, found, subfolders=request["subfolders"]):
+            yield prefix + name, io.BytesIO(self.objects[prefix + name])
 
     def write(self, *, body: Iterable[bytes], **request: Any) -> None:
         self._allow(request)
@@ -65,7 +67,7 @@ FIELDS: dict[str, list[dict[str, Any]]] = {
         field("USER_ID"),
         field("ITEM_ID"),
         field("TIMESTAMP", "long"),
-        field("EVENT_TYPE", ["null", "string"]),
+        field("EVENT_TYPE"),
         field("EVENT_VALUE", ["float", "null"]),
     ],
     "Items": [
@@ -74,7 +76,14 @@ FIELDS: dict[str, list[dict[str, Any]]] = {
         field("NUMBER_OF_RATINGS", ["null", "int"]),
     ],
     "Users": [field("USER_ID"), field("AGE", ["null", "int"]), field("MEMBER", ["null", "boolean"])],
-    "Actions": [field("ACTION_ID"), field("VALUE", "int")],
+    "Actions": [field("ACTION_ID"), field("VALUE", ["null", "long"]), field("LEVEL", categorical=True)],
+    "Action_Interactions": [
+        field("USER_ID"),
+        field("ACTION_ID"),
+        field("EVENT_TYPE"),
+        field("TIMESTAMP", "long"),
+        field("DEVICE", ["null", "string"]),
+    ],
 }
 
 
@@ -178,15 +187,17 @@ class World:
         return dict(self.call("DescribeDatasetExportJob", datasetExportJobArn=arn)["datasetExportJob"])
 
     def exported_text(self, name: str = "export") -> str:
+        """Return what an export wrote, as if it were one file."""
         prefix = f"s3://target/out/{name}/"
-        [body] = [body for key, body in self.bucket.objects.items() if key.startswith(prefix)]
-        return body.decode()
+        parts = [body.decode() for key, body in self.bucket.objects.items() if key.startswith(prefix)]
+        header, _, _ = parts[0].partition("\n")
+        return header + "\n" + "".join(part.removeprefix(header + "\n") for part in parts)
 
     def export(self, dataset: str, mode: str = "ALL", name: str = "export") -> list[dict[str, str]]:
         arn = self.start_export(dataset, name, ingestionMode=mode)
         self.wait()
         assert self.export_job(arn)["status"] == "ACTIVE"
-        return list(csv.DictReader(io.StringIO(self.exported_text(name))))
+        return list(csv.DictReader(io.StringIO(self.exported_text(name)), escapechar="\\", doublequote=False))
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def line(record: Record) -> str:
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(STEP, max_size=5), kind=st.sampled_from(["Items", "Interactions"]))
 def test_service_exports_what_the_guide_says(new_world: Any, steps: list[tuple[str, list[Record]]], kind: str) -> None:
-    world = new_world(minimum_interactions=0)
+    world = new_world(minimum_interactions=0, export_backslash_escapes=False)
     group = world.group()
     dataset = world.dataset(kind, group=group)
     tracking_id = world.tracker(group) if kind == "Interactions" else None

@@ -9,6 +9,11 @@ import pytest
 from personalize_local.service import ApiError
 
 HEADER = "USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE,EVENT_VALUE\n"
+TOO_LONG = (
+    "Length cannot be more than {limit} characters for {name}. If no values exceed the character limit, make sure your "
+    "data follows the formatting guidelines listed in "
+    "https://docs.aws.amazon.com/personalize/latest/dg/data-prep-formatting.html."
+)
 ITEMS_HEADER = "ITEM_ID,GENRES,NUMBER_OF_RATINGS\n"
 
 
@@ -37,7 +42,7 @@ def test_import_moves_through_its_states(world: Any, interactions: str) -> None:
 
 
 def test_import_reads_with_its_role(world: Any, interactions: str) -> None:
-    world.import_file(interactions, HEADER + "u,i,1,,\n")
+    world.import_file(interactions, HEADER + "u,i,1,view,\n")
     check, read = world.bucket.requests
     assert check == {"role_arn": world.ROLE, "caller": world.caller}
     assert read == {
@@ -45,6 +50,7 @@ def test_import_reads_with_its_role(world: Any, interactions: str) -> None:
         "location": "s3://source/import.csv",
         "caller": world.caller,
         "source_arn": "arn:aws:personalize:us-east-1:000000000000:dataset-import-job/import",
+        "subfolders": False,
     }
 
 
@@ -69,10 +75,10 @@ def test_import_reads_with_its_role(world: Any, interactions: str) -> None:
                 "[USER_ID, ITEM_ID, TIMESTAMP, EVENT_TYPE, EVENT_VALUE]."
             ),
         ),
-        (HEADER + "u,i,1,,\nu,i,soon,,\n", "line 3, column TIMESTAMP: 'soon' is not of type long."),
+        (HEADER + "u,i,1,view,\nu,i,soon,,\n", "line 3, column TIMESTAMP: 'soon' is not of type long."),
         (HEADER + "u,i,-1,,\n", "line 2, column TIMESTAMP: '-1' is not a Unix time in seconds."),
         (
-            HEADER + "u,i,9223372036854775808,,\n",
+            HEADER + "u,i,9223372036854775808,view,\n",
             "line 2, column TIMESTAMP: '9223372036854775808' is not of type long.",
         ),
         (HEADER + "u,,1,,\n", "line 2, column ITEM_ID: the value is empty but the schema does not allow null."),
@@ -82,7 +88,7 @@ def test_import_reads_with_its_role(world: Any, interactions: str) -> None:
         (HEADER + "u,i,1\n", "line 2: expected 5 fields as in the header, found 3."),
         (
             HEADER + f"{'u' * 257},i,1,,\n",
-            "line 2, column USER_ID: the value has 257 characters, at most 256 are allowed.",
+            "line 2, column USER_ID: " + TOO_LONG.format(limit=256, name="USER_ID"),
         ),
         (HEADER + 'u,"i\nj",1,,\n', "line 2: not a CSV record on a single line (unexpected end of data)."),
         (HEADER.encode() + b"u,\xff,1,,\n", "line 2: the file is not encoded in UTF-8."),
@@ -99,37 +105,40 @@ def test_data_that_does_not_match_the_schema_fails_the_job(
 def test_integers_have_limits_and_booleans_two_values(world: Any) -> None:
     users = world.dataset("Users")
     header = "USER_ID,AGE,MEMBER\n"
-    good = world.import_file(users, header + "a,2147483647,true\nb,-2147483648,False\nc,,\n", "good")
+    good = world.import_file(users, header + "a,2147483647,true\nb,-2147483648,false\nc,,\n", "good")
     assert good["status"] == "ACTIVE"
     assert world.import_file(users, header + "a,2147483648,\n", "int")["failureReason"] == (
         "s3://source/int.csv, line 2, column AGE: '2147483648' is not of type int."
     )
-    assert world.import_file(users, header + "a,1,yes\n", "bool")["failureReason"] == (
-        "s3://source/bool.csv, line 2, column MEMBER: 'yes' is not of type boolean."
-    )
+    for number, text in enumerate(("yes", "True", "FALSE", "1")):
+        assert world.import_file(users, header + f"a,1,{text}\n", f"bool{number}")["failureReason"] == (
+            f"s3://source/bool{number}.csv, line 2, column MEMBER: '{text}' is not of type boolean."
+        )
 
 
 def test_categories_have_at_most_a_thousand_characters(world: Any) -> None:
     items = world.dataset("Items")
     assert world.import_file(items, f"{ITEMS_HEADER}i,{'x' * 1000},1\n", "fits")["status"] == "ACTIVE"
     assert world.import_file(items, f"{ITEMS_HEADER}i,{'x' * 1001},1\n", "long")["failureReason"] == (
-        "s3://source/long.csv, line 2, column GENRES: the value has 1001 characters, at most 1000 are allowed."
+        "s3://source/long.csv, line 2, column GENRES: " + TOO_LONG.format(limit=1000, name="GENRES")
     )
 
 
 def test_import_needs_enough_interactions(new_world: Any) -> None:
     world = new_world(minimum_interactions=3)
     dataset = world.dataset()
-    job = world.import_file(dataset, HEADER + "u,i,1,,\nu,i,2,,\n", "few")
+    job = world.import_file(dataset, HEADER + "u,i,1,view,\nu,i,2,view,\n", "few")
     assert job["failureReason"] == "Dataset has fewer than 3 interactions: the data location holds 2."
-    assert world.import_file(dataset, HEADER + "u,i,1,,\nu,i,2,,\nu,i,3,,\n", "enough")["status"] == "ACTIVE"
+    assert (
+        world.import_file(dataset, HEADER + "u,i,1,view,\nu,i,2,view,\nu,i,3,view,\n", "enough")["status"] == "ACTIVE"
+    )
     items = world.dataset("Items", group=world.group("other"))
     assert world.import_file(items, ITEMS_HEADER + "i,,\n", "items")["status"] == "ACTIVE"
 
 
 def test_prefix_imports_every_file_under_it(world: Any, interactions: str) -> None:
-    world.put_file(HEADER + "u,i,1,,\n", "day/1.csv")
-    world.put_file(HEADER + "u,i,2,,\n", "day/2.csv")
+    world.put_file(HEADER + "u,i,1,view,\n", "day/1.csv")
+    world.put_file(HEADER + "u,i,2,view,\n", "day/2.csv")
     world.put_file("", "day/")
     world.start_import(interactions, "s3://source/day/")
     world.wait()
@@ -179,8 +188,8 @@ def test_incremental_import_replaces_bulk_records_with_the_same_id(world: Any) -
 
 
 def test_incremental_import_of_interactions_appends(world: Any, interactions: str) -> None:
-    world.import_file(interactions, HEADER + "u,i,1,,\n", "one")
-    world.import_file(interactions, HEADER + "u,i,2,,\n", "two", importMode="INCREMENTAL")
+    world.import_file(interactions, HEADER + "u,i,1,view,\n", "one")
+    world.import_file(interactions, HEADER + "u,i,2,view,\n", "two", importMode="INCREMENTAL")
     assert [row["TIMESTAMP"] for row in world.export(interactions, "BULK")] == ["1", "2"]
 
 

@@ -54,7 +54,7 @@ class Rows:
             yield f"{first}.csv", io.BytesIO(f"{ITEMS_HEADER}{text}".encode())
 
     def write(self, *, body: Iterable[bytes], **_: Any) -> None:
-        self.written = sum(text.count(b"\n") for text in body) - 1
+        self.written += sum(text.count(b"\n") for text in body) - 1
 
     def check_role(self, **_: Any) -> None:
         pass
@@ -72,6 +72,7 @@ def peak_bytes(world: Any, rows: int, *, incremental: bool, expected: dict[str, 
             job = world.call("DescribeDatasetImportJob", datasetImportJobArn=arn)["datasetImportJob"]
             assert job["status"] == "ACTIVE"
         for mode, written in expected.items():
+            store.written = 0
             arn = world.start_export(dataset, mode, ingestionMode=mode)
             world.wait()
             assert world.export_job(arn)["status"] == "ACTIVE"
@@ -86,13 +87,22 @@ def test_memory_of_an_export_does_not_grow_with_the_rows(new_world: Any, kind: s
     peaks = []
     for rows in (FEW, MANY):
         expected = {"BULK": rows // share[0], "ALL": rows // share[1] if share[1] else 100}
-        peaks.append(peak_bytes(new_world(store=Rows(ROWS[kind])), rows, incremental=False, expected=expected))
+        peaks.append(
+            peak_bytes(
+                new_world(store=Rows(ROWS[kind]), export_check_object=False), rows, incremental=False, expected=expected
+            )
+        )
     assert peaks[1] < peaks[0] + MARGIN_BYTES
 
 
 def test_memory_of_an_incremental_import_does_not_grow_with_the_rows(new_world: Any) -> None:
     few, many = (
-        peak_bytes(new_world(store=Rows(ROWS["distinct"])), rows, incremental=True, expected={"BULK": rows})
+        peak_bytes(
+            new_world(store=Rows(ROWS["distinct"]), export_check_object=False),
+            rows,
+            incremental=True,
+            expected={"BULK": rows},
+        )
         for rows in (FEW, MANY)
     )
     assert many < few + MARGIN_BYTES

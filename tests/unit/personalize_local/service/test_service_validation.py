@@ -119,7 +119,9 @@ def test_unknown_members_are_ignored(world: Any) -> None:
 def test_unknown_operation_is_refused(world: Any) -> None:
     assert world.refusal("CreateUnicorn").code == "UnknownOperationException"
     refused = world.refusal("CreateSolution", name="x")
-    assert refused.message == "The local Personalize has no operation CreateSolution."
+    assert refused.message == (
+        "CreateSolution is not in the local Personalize, which has datasets, their jobs and their events only."
+    )
 
 
 def test_tag_values_may_hold_letters_of_any_language(world: Any) -> None:
