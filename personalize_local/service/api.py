@@ -115,15 +115,16 @@ class PersonalizeService:
         """Run every change of state that is due; the work of jobs runs in this thread, outside the lock."""
         self._control.tick()
 
-    def tags(self, arn: str) -> dict[str, str]:
-        """Return the tags of a resource of any kind, account and Region; none when there is no such resource."""
+    def tags_of(self, arn: str, caller: Caller) -> dict[str, str] | None:
+        """Return the tags of a resource, None when there is no such resource."""
         with self._lock:
-            return self._control.tags(arn)
+            resource = self._control.region(caller).find(arn)
+            return None if resource is None else resource.tags
 
-    def resources(self, account: str, region: str) -> dict[str, dict[str, str]]:
-        """Return the tags of every resource in an account and Region that can have some, by ARN."""
+    def tagged(self, caller: Caller) -> dict[str, dict[str, str]]:
+        """Return the tags of every resource that has some, by its ARN."""
         with self._lock:
-            return self._control.resources(account, region)
+            return self._control.region(caller).tagged()
 
     def reset(self) -> None:
         """Forget every resource of every account, with its data and its unfinished jobs."""

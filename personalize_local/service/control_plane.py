@@ -113,9 +113,9 @@ class ControlPlane:
             "DeleteEventTracker": self._delete_event_tracker,
             "ListRecipes": recipes.list_recipes,
             "DescribeRecipe": recipes.describe_recipe,
-            "ListTagsForResource": lambda params, caller: reading.list_tags(self._region(caller), params),
-            "TagResource": lambda params, caller: reading.tag(self._region(caller), params),
-            "UntagResource": lambda params, caller: reading.untag(self._region(caller), params),
+            "ListTagsForResource": lambda params, caller: reading.list_tags(self.region(caller), params),
+            "TagResource": lambda params, caller: reading.tag(self.region(caller), params),
+            "UntagResource": lambda params, caller: reading.untag(self.region(caller), params),
         }
         for kind in KINDS:
             handlers[f"Describe{kind.name}"] = functools.partial(self._read, reading.describe, kind)
@@ -140,19 +140,6 @@ class ControlPlane:
             if step.outside_lock:
                 step.run(step.resource, step.at)
 
-    def tags(self, arn: str) -> dict[str, str]:
-        """Return the tags of a resource; none when there is no such resource."""
-        for region in self._regions.values():
-            resource = region.find(arn)
-            if resource is not None:
-                return dict(resource.tags)
-        return {}
-
-    def resources(self, account: str, region: str) -> dict[str, dict[str, str]]:
-        """Return the tags of every taggable resource in an account and Region, by ARN."""
-        found = self._regions.get((account, region), Region())
-        return {resource.arn: dict(resource.tags) for resource in found if resource.kind is not SCHEMA}
-
     # -- create ----------------------------------------------------------------------------------------------------
 
     def _create_schema(self, params: Params, caller: Caller) -> dict[str, Any]:
@@ -174,7 +161,7 @@ class ControlPlane:
         return {**answer, "domain": params["domain"]} if "domain" in params else answer
 
     def _create_dataset(self, params: Params, caller: Caller) -> dict[str, Any]:
-        region = self._region(caller)
+        region = self.region(caller)
         dataset_type = params["datasetType"].upper()
         if dataset_type not in DATASET_TYPES:
             allowed = ", ".join(DATASET_TYPES)
@@ -200,7 +187,7 @@ class ControlPlane:
 
     def _check_quota(self, kind: Kind, arn: str, most: int, what: str, caller: Caller) -> None:
         """Check that there can be one more; worded as what the guide has for campaigns."""
-        region = self._region(caller)
+        region = self.region(caller)
         if region.find(arn) is not None:
             raise already_exists(arn)
         if sum(resource.status in (ACTIVE, GONE, *UNFINISHED) for resource in region.of(kind)) >= most:
@@ -210,7 +197,7 @@ class ControlPlane:
             )
 
     def _create_event_tracker(self, params: Params, caller: Caller) -> dict[str, Any]:
-        region = self._region(caller)
+        region = self.region(caller)
         group = region.get_active(DATASET_GROUP, params["datasetGroupArn"])
         for tracker in region.of(EVENT_TRACKER):
             if tracker.values["name"] == params["name"] or tracker.values["datasetGroupArn"] == group.arn:
@@ -229,7 +216,7 @@ class ControlPlane:
             raise ApiError("InvalidInputException", violation([missing("roleArn")]))
         if not bucket_of(source.get("dataLocation", "")):
             raise ApiError("InvalidInputException", "Invalid Data location.")
-        dataset = self._region(caller).get_active(DATASET, params["datasetArn"])
+        dataset = self.region(caller).get_active(DATASET, params["datasetArn"])
         self._refuse_while_updated(dataset)
         values = {"importMode": FULL, "publishAttributionMetricsToS3": False, **params}
         if values["importMode"] == INCREMENTAL and not dataset.rows.snapshot("BULK"):
@@ -241,13 +228,13 @@ class ControlPlane:
         return self._create_job(IMPORT_JOB, values, caller, self._finish_import)
 
     def _create_export_job(self, params: Params, caller: Caller) -> dict[str, Any]:
-        dataset = self._region(caller).get(DATASET, params["datasetArn"])
+        dataset = self.region(caller).get(DATASET, params["datasetArn"])
         dataset_type = dataset.values["datasetType"]
         if dataset_type not in EXPORTABLE:
             raise ApiError("InvalidInputException", f"A dataset of type {dataset_type} can not be exported.")
         if not bucket_of(params["jobOutput"]["s3DataDestination"]["path"]):
             raise ApiError("InvalidInputException", "Invalid S3 output path.")
-        self._region(caller).get_active(DATASET, dataset.arn)
+        self.region(caller).get_active(DATASET, dataset.arn)
         values = {"ingestionMode": PUT, **params}
         self._check_concurrent(EXPORT_JOB, values, caller)
         return self._create_job(EXPORT_JOB, values, caller, self._finish_export)
@@ -255,7 +242,7 @@ class ControlPlane:
     def _create_deletion_job(self, params: Params, caller: Caller) -> dict[str, Any]:
         if not bucket_of(params["dataSource"].get("dataLocation", "")):
             raise ApiError("InvalidInputException", "Invalid Data location.")
-        region = self._region(caller)
+        region = self.region(caller)
         group = region.get_active(DATASET_GROUP, params["datasetGroupArn"])
         self._check_name(DELETION_JOB, params, caller)
         most = self._settings.pending_deletion_jobs
@@ -265,13 +252,13 @@ class ControlPlane:
 
     def _check_name(self, kind: Kind, values: Params, caller: Caller) -> None:
         arn = _arn(caller, kind, values["jobName"])
-        if self._region(caller).find(arn) is not None:
+        if self.region(caller).find(arn) is not None:
             raise already_exists(arn)
 
     def _check_concurrent(self, kind: Kind, values: Params, caller: Caller) -> None:
         self._check_name(kind, values, caller)
         most = self._settings.concurrent_jobs
-        if sum(job.status in UNFINISHED for job in self._region(caller).of(kind)) >= most:
+        if sum(job.status in UNFINISHED for job in self.region(caller).of(kind)) >= most:
             raise ApiError("LimitExceededException", f"More than {most} resources with PENDING or IN_PROGRESS status.")
 
     def _create_job(
@@ -301,7 +288,7 @@ class ControlPlane:
         tags = reading.tags_of(params)
         values = {name: value for name, value in params.items() if name != "tags"}
         resource = Resource(kind, arn, caller, values, now, next(self._sequence), updated=now, tags=tags)
-        self._region(caller).add(resource)
+        self.region(caller).add(resource)
         return resource
 
     def _plan_creation(
@@ -321,7 +308,7 @@ class ControlPlane:
 
     def _update_dataset(self, params: Params, caller: Caller) -> dict[str, Any]:
         """Replace the schema, as https://docs.aws.amazon.com/personalize/latest/dg/updating-dataset-schema.html."""
-        region = self._region(caller)
+        region = self.region(caller)
         dataset = region.get(DATASET, params["datasetArn"])
         schema = region.get(SCHEMA, params["schemaArn"])
         dataset_type = dataset.values["datasetType"]
@@ -355,7 +342,7 @@ class ControlPlane:
         job.moved(job.kind.course.running, at)
         if job.kind is EXPORT_JOB:
             # An export holds what is there when it begins to run; the moment AWS takes is (unknown).
-            dataset = self._region(job.caller).get(DATASET, job.values["datasetArn"])
+            dataset = self.region(job.caller).get(DATASET, job.values["datasetArn"])
             job.schema = dataset.schema
             job.snapshot = dataset.rows.snapshot(job.values["ingestionMode"])
 
@@ -388,7 +375,7 @@ class ControlPlane:
         def work() -> None:
             users = read_deletion(job, self._objects, self._settings)
             with self._lock:
-                datasets = self._region(job.caller).of(DATASET, datasetGroupArn=job.values["datasetGroupArn"])
+                datasets = self.region(job.caller).of(DATASET, datasetGroupArn=job.values["datasetGroupArn"])
                 job.values["numDeleted"] = sum(_delete_users(dataset, users) for dataset in datasets)
 
         self._finish(job, at, work)
@@ -407,12 +394,12 @@ class ControlPlane:
     def _dataset_of(self, job: Resource) -> Resource:
         """Return the dataset of a job; it can not be deleted while the job is unfinished."""
         with self._lock:
-            return self._region(job.caller).get(DATASET, job.values["datasetArn"])
+            return self.region(job.caller).get(DATASET, job.values["datasetArn"])
 
     # -- delete ----------------------------------------------------------------------------------------------------
 
     def _delete_schema(self, params: Params, caller: Caller) -> dict[str, Any]:
-        region = self._region(caller)
+        region = self.region(caller)
         schema = region.get(SCHEMA, params["schemaArn"])
         self._refuse_if_used(schema, region, DATASET, schemaArn=schema.arn)
         for dataset in region.of(DATASET):
@@ -423,14 +410,14 @@ class ControlPlane:
         return {}
 
     def _delete_dataset_group(self, params: Params, caller: Caller) -> dict[str, Any]:
-        region = self._region(caller)
+        region = self.region(caller)
         group = self._deletable(region, DATASET_GROUP, params["datasetGroupArn"])
         for kind in (EVENT_TRACKER, DATASET):
             self._refuse_if_used(group, region, kind, datasetGroupArn=group.arn)
         return self._plan_deletion(group, region)
 
     def _delete_dataset(self, params: Params, caller: Caller) -> dict[str, Any]:
-        region = self._region(caller)
+        region = self.region(caller)
         dataset = self._deletable(region, DATASET, params["datasetArn"])
         for kind in (IMPORT_JOB, EXPORT_JOB):  # documented for import jobs, (inferred) for export jobs
             for job in region.of(kind, datasetArn=dataset.arn):
@@ -439,7 +426,7 @@ class ControlPlane:
         return self._plan_deletion(dataset, region)
 
     def _delete_event_tracker(self, params: Params, caller: Caller) -> dict[str, Any]:
-        region = self._region(caller)
+        region = self.region(caller)
         return self._plan_deletion(self._deletable(region, EVENT_TRACKER, params["eventTrackerArn"]), region)
 
     def _deletable(self, region: Region, kind: Kind, arn: str) -> Resource:
@@ -471,12 +458,13 @@ class ControlPlane:
         params: Params,
         caller: Caller,
     ) -> dict[str, Any]:
-        return answer(self._region(caller), kind, params)
+        return answer(self.region(caller), kind, params)
 
     def _put(self, put: Callable[..., dict[str, Any]], params: Params, caller: Caller, **more: Any) -> dict[str, Any]:
-        return put(self._region(caller), params, **more)
+        return put(self.region(caller), params, **more)
 
-    def _region(self, caller: Caller) -> Region:
+    def region(self, caller: Caller) -> Region:
+        """Return the resources of the caller's account and Region."""
         return self._regions.setdefault((caller.account, caller.region), Region())
 
 

@@ -152,10 +152,6 @@ class Region:
     def __init__(self) -> None:
         self._resources: dict[str, Resource] = {}
 
-    def __iter__(self) -> Iterator[Resource]:
-        """Yield every resource."""
-        return iter(self._resources.values())
-
     def add(self, resource: Resource) -> None:
         """Add a resource.
 
@@ -173,6 +169,10 @@ class Region:
     def find(self, arn: str) -> Resource | None:
         """Return the resource of any kind with this ARN."""
         return self._resources.get(arn)
+
+    def tagged(self) -> dict[str, dict[str, str]]:
+        """Return the tags of every resource that has some, by its ARN."""
+        return {arn: resource.tags for arn, resource in self._resources.items() if resource.tags}
 
     def get(self, kind: Kind, arn: str) -> Resource:
         """Return the resource of this kind.

@@ -12,17 +12,18 @@ from personalize_local.service import ApiError, Caller
 def test_tags_of_any_resource_are_known_by_its_arn(world: Any) -> None:
     tags = [{"tagKey": "team", "tagValue": "shop"}]
     group = world.call("CreateDatasetGroup", name="tagged", tags=tags)["datasetGroupArn"]
-    assert world.service.tags(group) == {"team": "shop"}
-    assert world.service.tags(group + "s") == {}
+    assert world.service.tags_of(group, world.caller) == {"team": "shop"}
+    assert world.service.tags_of(world.group("untagged"), world.caller) == {}
+    assert world.service.tags_of(group + "s", world.caller) is None
 
 
-def test_resources_of_an_account_and_region_come_with_their_tags(world: Any) -> None:
-    group = world.group()
-    world.schema("Items")
+def test_tagged_resources_of_an_account_and_region_are_known(world: Any) -> None:
+    tags = [{"tagKey": "team", "tagValue": "shop"}]
+    group = world.call("CreateDatasetGroup", name="tagged", tags=tags)["datasetGroupArn"]
+    world.group("untagged")
     elsewhere = Caller("000000000000", "eu-west-1")
-    world.call("CreateDatasetGroup", caller=elsewhere, name="elsewhere")
-    assert world.service.resources("000000000000", "us-east-1") == {group: {}}  # a schema can not be tagged
-    assert world.service.resources("111111111111", "us-east-1") == {}
+    assert world.service.tagged(world.caller) == {group: {"team": "shop"}}
+    assert world.service.tagged(elsewhere) == {}
 
 
 def test_reset_forgets_resources_and_their_jobs(world: Any, interactions: str) -> None:
