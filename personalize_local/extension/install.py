@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from personalize_local.extension import (
     change_sets,
     connections,
     foreign_buckets,
+    iam_policies,
     patches,
     repairs,
     resource_views,
@@ -25,6 +26,7 @@ from personalize_local.extension.objects import S3Objects
 from personalize_local.extension.own_paths import OwnPaths
 from personalize_local.extension.rollback import Rollbacks
 from personalize_local.extension.routing import PersonalizeApi
+from personalize_local.extension.tags import PersonalizeTags
 from personalize_local.extension.updates import Updates
 from personalize_local.service import PersonalizeService
 
@@ -34,13 +36,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("personalize_local")
 
 TICK_SECONDS = 0.1
-
-
-class Unkept(list[Any]):
-    """A record of calls that keeps none: a server has many, and a bounded log of its own."""
-
-    def append(self, _call: Any) -> None:
-        """Forget it."""
 
 
 def install(endpoint: str, settings: Settings) -> None:
@@ -57,17 +52,18 @@ def install(endpoint: str, settings: Settings) -> None:
     log, failed_creates = CallLog(), FailedCreates()
     authoriser = Authoriser(log)
     service = PersonalizeService(settings, S3Objects(endpoint, log, iam=authoriser.enabled))
-    service.calls = Unkept()
     resources = CustomResources(endpoint, failed_creates)
     connections.register()
     repairs.register(log)
     root_users.register()
+    iam_policies.register()
     foreign_buckets.register()
     resources.register()
     Updates().register()  # before the rollbacks, which add events too
     change_sets.register()
     resource_views.register()
     PersonalizeApi(service, authoriser).register()
+    PersonalizeTags(service).register()
     PersonalizeTypes(service, failed_creates).register()
     Rollbacks(failed_creates).register()
     OwnPaths(service, log, resources).register()

@@ -36,6 +36,8 @@ S3 = "ministack.services.s3"
 STS = "ministack.services.sts"
 TCP_SERVER = "hypercorn.asyncio.tcp_server"  # what ministack serves with
 
+TAGGING = "ministack.services.tagging"
+
 NAMES: Mapping[str, tuple[str, ...]] = {
     APP: (
         "AUTH",
@@ -50,6 +52,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "AuthError",
         "EvalContext",
         "_is_root_key",
+        "_first_match",
+        "_names_condition_key",
         "_request_origin",
         "_resolve_condition_key",
         "caller_verified",
@@ -110,7 +114,13 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "now_iso",
         "run_reentrant",
     ),
-    IAM: ("_roles",),
+    IAM: (
+        "_aws_managed_policies",
+        "_boundary_policy_error",
+        "_make_aws_managed_record",
+        "_roles",
+        "_seed_aws_managed_policies",
+    ),
     KMS: ("key_policy_for_arn",),
     LAMBDA: (
         "_account_region_from_function_config",
@@ -132,6 +142,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     STS: ("register_session",),
     TCP_SERVER: ("TCPServer._read_data",),
+    TAGGING: ("_COLLECTORS", "_REMOVERS", "_ResourceNotFound", "_WRITERS", "resource_tags"),
 }
 
 
