@@ -185,6 +185,11 @@ class LocalAws:
         """Forget the calls so far."""
         self._request("DELETE", "calls")
 
+    def advance_clock(self, seconds: float) -> float:
+        """Move the clock of schedules and alarms ahead, and return its time; the rest keeps the real time."""
+        now: float = json.loads(self._request("POST", "clock", json.dumps(seconds).encode()))["now"]
+        return now
+
     def bootstrap(self) -> None:
         """Do what `cdk bootstrap` does, with the CDK CLI's own template.
 

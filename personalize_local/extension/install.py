@@ -18,6 +18,7 @@ from personalize_local.extension import (
     root_users,
 )
 from personalize_local.extension.calls import CallLog
+from personalize_local.extension.clock import Clock
 from personalize_local.extension.cloudformation import PersonalizeTypes
 from personalize_local.extension.custom_resources import CustomResources
 from personalize_local.extension.failures import FailedCreates
@@ -26,6 +27,7 @@ from personalize_local.extension.objects import S3Objects
 from personalize_local.extension.own_paths import OwnPaths
 from personalize_local.extension.rollback import Rollbacks
 from personalize_local.extension.routing import PersonalizeApi
+from personalize_local.extension.scheduler import Scheduler
 from personalize_local.extension.tags import PersonalizeTags
 from personalize_local.extension.updates import Updates
 from personalize_local.service import PersonalizeService
@@ -49,7 +51,7 @@ def install(endpoint: str, settings: Settings) -> None:
         IncompatibleMinistackError: It is not the release this works with.
     """
     patches.check()
-    log, failed_creates = CallLog(), FailedCreates()
+    log, failed_creates, clock = CallLog(), FailedCreates(), Clock()
     authoriser = Authoriser(log)
     service = PersonalizeService(settings, S3Objects(endpoint, log, iam=authoriser.enabled))
     resources = CustomResources(endpoint, failed_creates)
@@ -66,7 +68,8 @@ def install(endpoint: str, settings: Settings) -> None:
     PersonalizeTags(service).register()
     PersonalizeTypes(service, failed_creates).register()
     Rollbacks(failed_creates).register()
-    OwnPaths(service, log, resources).register()
+    Scheduler(endpoint, log, authoriser, clock, settings.schedule_deliveries).register()
+    OwnPaths(service, log, resources, clock).register()
     threading.Thread(target=_tick, args=(service,), name="personalize-tick", daemon=True).start()
 
 

@@ -1,7 +1,8 @@
 """The server's own paths, and the ResponseURL of custom resources.
 
 ``GET /_personalize_local/calls`` lists every call a permission decided, ``DELETE`` forgets them; ``POST
-/_personalize_local/faults`` replaces the failures the local Personalize is told to have.
+/_personalize_local/faults`` replaces the failures the local Personalize is told to have; ``POST
+/_personalize_local/clock`` moves the clock of schedules and alarms ahead, by the seconds in its body.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from personalize_local.extension.calls import CallLog
+    from personalize_local.extension.clock import Clock
     from personalize_local.extension.custom_resources import CustomResources
     from personalize_local.extension.routing import Response
     from personalize_local.service import PersonalizeService
 
 CALLS_PATH = "/_personalize_local/calls"
 FAULTS_PATH = "/_personalize_local/faults"
+CLOCK_PATH = "/_personalize_local/clock"
 JSON = {"Content-Type": "application/json"}
 
 
@@ -32,10 +35,12 @@ class OwnPaths:
         service: The local Personalize.
         log: The record of calls.
         resources: What waits for answers.
+        clock: The time of schedules and alarms.
     """
 
-    def __init__(self, service: PersonalizeService, log: CallLog, resources: CustomResources) -> None:
-        """Keep all three."""
+    def __init__(self, service: PersonalizeService, log: CallLog, resources: CustomResources, clock: Clock) -> None:
+        """Keep them."""
+        self._clock = clock
         self._service = service
         self._log = log
         self._resources = resources
@@ -70,6 +75,8 @@ class OwnPaths:
             return 204, {}, b""
         if path == FAULTS_PATH and method == "POST":
             return self._set_faults(body)
+        if path == CLOCK_PATH and method == "POST":
+            return self._advance_clock(body)
         return None
 
     def _receive(self, token: str, body: bytes, query: dict[str, list[str]]) -> Response:
@@ -87,3 +94,11 @@ class OwnPaths:
             return 400, dict(JSON), json.dumps({"message": f"faults: {error}"}).encode()
         self._service.faults[:] = faults
         return 204, {}, b""
+
+    def _advance_clock(self, body: bytes) -> Response:
+        """Move the clock by the seconds in the body, and answer what time it is."""
+        try:
+            now = self._clock.advance(float(json.loads(body)))
+        except (TypeError, ValueError) as error:
+            return 400, dict(JSON), json.dumps({"message": f"clock: {error}"}).encode()
+        return 200, dict(JSON), json.dumps({"now": now}).encode()

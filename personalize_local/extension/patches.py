@@ -33,6 +33,7 @@ KMS = "ministack.services.kms"
 LAMBDA = "ministack.services.lambda_svc"
 LOGS = "ministack.services.cloudwatch_logs"
 S3 = "ministack.services.s3"
+SCHEDULER = "ministack.services.scheduler"
 STS = "ministack.services.sts"
 TCP_SERVER = "hypercorn.asyncio.tcp_server"  # what ministack serves with
 
@@ -96,6 +97,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_cr_stack_id",
         "_custom_named_replacement_error",
         "_delete_predecessor",
+        "_physical_name",
         "_tag_map",
     ),
     STACKS: (
@@ -139,6 +141,14 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_foreign_bucket_allows",
         "_object_versions",
         "resolve_credential",
+    ),
+    SCHEDULER: (
+        "_ensure_default_group",
+        "_schedule_arn",
+        "_schedule_groups",
+        "_schedules",
+        "_tick_schedules",
+        "handle_request",
     ),
     STS: ("register_session",),
     TCP_SERVER: ("TCPServer._read_data",),

@@ -117,6 +117,7 @@ class Settings(Quotas):
         export_check_object: Whether an empty object ``_CHECK`` is left beside the export.
         export_backslash_escapes: Whether quotes and backslashes in an export are escaped with a backslash, as in
             imports, rather than quotes doubled.
+        schedule_deliveries: How often EventBridge Scheduler delivers each tick: AWS promises at least once.
         faults: The failures to have.
     """
 
@@ -125,6 +126,7 @@ class Settings(Quotas):
     export_parts: int = 3
     export_check_object: bool = True
     export_backslash_escapes: bool = True
+    schedule_deliveries: int = 1
     faults: tuple[Fault, ...] = ()
 
     @classmethod
