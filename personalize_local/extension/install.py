@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from personalize_local.extension import (
     change_sets,
     connections,
+    embedded_metrics,
     foreign_buckets,
     iam_policies,
     patches,
@@ -17,6 +18,7 @@ from personalize_local.extension import (
     resource_views,
     root_users,
 )
+from personalize_local.extension.alarms import Alarms
 from personalize_local.extension.calls import CallLog
 from personalize_local.extension.clock import Clock
 from personalize_local.extension.cloudformation import PersonalizeTypes
@@ -68,6 +70,8 @@ def install(endpoint: str, settings: Settings) -> None:
     PersonalizeTags(service).register()
     PersonalizeTypes(service, failed_creates).register()
     Rollbacks(failed_creates).register()
+    embedded_metrics.register(clock)
+    Alarms(clock).register()
     Scheduler(endpoint, log, authoriser, clock, settings.schedule_deliveries).register()
     OwnPaths(service, log, resources, clock).register()
     threading.Thread(target=_tick, args=(service,), name="personalize-tick", daemon=True).start()

@@ -25,15 +25,18 @@ ROUTER = "ministack.core.router"
 CHANGE_SETS = "ministack.services.cloudformation.changesets"
 CLOUDFORMATION = "ministack.services.cloudformation"
 CLOUDFORMATION_HANDLERS = "ministack.services.cloudformation.handlers"
+CLOUDWATCH = "ministack.services.cloudwatch"
 CUSTOM_RESOURCE = "ministack.services.cloudformation.custom_resource"
 PROVISIONERS = "ministack.services.cloudformation.provisioners"
 STACKS = "ministack.services.cloudformation.stacks"
+EVENTBRIDGE = "ministack.services.eventbridge"
 IAM = "ministack.services.iam"
 KMS = "ministack.services.kms"
 LAMBDA = "ministack.services.lambda_svc"
 LOGS = "ministack.services.cloudwatch_logs"
 S3 = "ministack.services.s3"
 SCHEDULER = "ministack.services.scheduler"
+SNS = "ministack.services.sns"
 STS = "ministack.services.sts"
 TCP_SERVER = "hypercorn.asyncio.tcp_server"  # what ministack serves with
 
@@ -82,6 +85,23 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_resolve_stack",
         "_roll_back_operation",
     ),
+    CLOUDWATCH: (
+        "_alarms",
+        "_calc_stats",
+        "_dims_from_list",
+        "_dims_key",
+        "_dispatch_alarm_actions",
+        "_evaluate_alarm",
+        "_evaluate_parent_alarms",
+        "_metrics",
+        "_record_history",
+        "_stat_value",
+        "_store_datum",
+        "record_metric",
+        "time",
+    ),
+    EVENTBRIDGE: ("_dispatch_event",),
+    SNS: ("_fanout",),
     CUSTOM_RESOURCE: (
         "_lock",
         "_normalise_resource_properties",
@@ -131,7 +151,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_get_func_record_for_ref",
         "invoke_async_with_retry",
     ),
-    LOGS: ("_log_groups",),
+    LOGS: ("_fanout_to_subscription_filters", "_log_groups"),
     S3: (
         "_bucket_encryption",
         "_bucket_owner_account",
