@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("personalize_local")
 
 OK, ALARM, INSUFFICIENT_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
-TICK_SECONDS = 0.2
+TICK_SECONDS = 0.5
+UNCHECKED = "Unchecked: Initial alarm creation"
 HOLD_SECONDS = 10.0
 """How long a state that SetAlarmState set stays; on AWS it stays until the next evaluation, up to a minute."""
 POINTS_BEYOND = 2
@@ -150,7 +151,7 @@ class Alarms:
         self._clock = clock
         self._cloudwatch = patches.load(patches.CLOUDWATCH)
         self._scope = patches.load(patches.RESPONSES).request_scope
-        self._known: dict[str, tuple[str, float]] = {}
+        self._reasons: dict[str, str] = {}
 
     def register(self) -> None:
         """Take the place of ministack's evaluation, which knows neither dimensions nor missing data, and start."""
@@ -193,7 +194,7 @@ class Alarms:
             StateUpdatedTimestamp=now,
             StateTransitionedTimestamp=now,
         )
-        self._known[alarm["AlarmArn"]] = (verdict.state, 0.0)
+        self._reasons[alarm["AlarmArn"]] = verdict.reason
         record = self._cloudwatch._record_history  # noqa: SLF001 - ministack has no public interface
         record(alarm["AlarmName"], old, verdict.state, verdict.reason, reason_data=data)
         self._tell(alarm, old, verdict.state, verdict.reason, previous)
@@ -201,11 +202,9 @@ class Alarms:
 
     def _is_held(self, alarm: Mapping[str, Any]) -> bool:
         """Tell whether somebody else set the state a moment ago, whose state then stays for a while."""
-        state, since = self._known.get(alarm["AlarmArn"], (INSUFFICIENT_DATA, 0.0))
-        if alarm["StateValue"] != state:
-            since = self._clock.now()
-            self._known[alarm["AlarmArn"]] = (alarm["StateValue"], since)
-        return self._clock.now() - since < HOLD_SECONDS
+        if alarm["StateReason"] in (UNCHECKED, self._reasons.get(alarm["AlarmArn"])):
+            return False
+        return self._clock.now() - float(alarm["StateUpdatedTimestamp"]) < HOLD_SECONDS
 
     def _points(self, alarm: Mapping[str, Any], number: int, now: float) -> list[Point]:
         """Return the data points of the last periods, the latest first, without the missing ones."""

@@ -114,7 +114,9 @@ class ScheduleRunner:
             self._plan(dict(self._schedules()), now)
             ready = []
             while self._waiting and self._waiting[0].due <= now:
-                ready.append(heapq.heappop(self._waiting))
+                delivery = heapq.heappop(self._waiting)
+                if delivery.key in self._plans:  # a deleted schedule invokes nothing any more
+                    ready.append(delivery)
         for delivery in ready:
             run(self.deliver, delivery)
 

@@ -96,6 +96,7 @@ class Scheduler:
             "update_with_logical_id": True,
             "delete": self._deprovision,
         }
+        patches.wrap(patches.ACTIONS, "extract_resource_arn", _name_the_group)
         create = handlers[SCHEDULE_GROUP]["create"]
         handlers[SCHEDULE_GROUP]["create"] = lambda *args: self._provision_group(create, *args)
         self._runner.start()
@@ -155,7 +156,7 @@ class Scheduler:
         return {"ScheduleArn": existing["Arn"]}
 
     def delete(self, params: Params) -> Params:
-        """Delete a schedule; what it invoked already goes on being retried no more."""
+        """Delete a schedule; what it could not deliver is not tried again."""
         self._existing(params)
         del self._store._schedules[_key(params)]  # noqa: SLF001 - ministack has no public interface
         return {}
@@ -275,6 +276,32 @@ class Scheduler:
         provisioners = patches.load(patches.PROVISIONERS)
         name = props.get("Name") or provisioners._physical_name(stack_name, logical_id, max_len=64)  # noqa: SLF001
         return {**_typed(_model().shape_for("CreateScheduleInput"), props), "Name": name}
+
+
+def _name_the_group(original: Any) -> Any:
+    """Let IAM check a schedule by its own ARN, in which its group is; ministack knows the default group only."""
+
+    def resource_arn(  # noqa: PLR0913, PLR0917 - the signature of ministack's function
+        service: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        query: dict[str, Any],
+        *place: str,
+        **named: Any,
+    ) -> str:
+        arn = str(original(service, method, path, headers, body, query, *place, **named))
+        if service != SERVICE or f":schedule/{DEFAULT_GROUP}/" not in arn:
+            return arn
+        try:
+            _, params = _read(method, path, body, query)
+        except ApiError:
+            return arn
+        group = params.get("GroupName") or DEFAULT_GROUP
+        return arn.replace(f":schedule/{DEFAULT_GROUP}/", f":schedule/{group}/", 1)
+
+    return resource_arn
 
 
 def _invalid(message: str) -> ApiError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
+SESSION_SECONDS = 3600
 
 
 class NotAssumableError(Exception):
@@ -108,6 +110,7 @@ class ServiceRoles:
             "AccountId": source.account,
             "SecretAccessKey": secret_key,
             "SessionToken": token,
+            "Expiration": time.time() + SESSION_SECONDS,
         }
         patches.load(patches.STS).register_session(access_key, record)
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)

@@ -233,6 +233,40 @@ def test_an_event_that_gets_too_old_is_a_dead_letter(desk: Desk) -> None:
     assert message["MessageAttributes"]["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == "MaximumEventAgeInSeconds"
 
 
+def test_a_deleted_schedule_invokes_nothing_any_more(desk: Desk) -> None:
+    target = {"RetryPolicy": {"MaximumRetryAttempts": 3}, "DeadLetterConfig": {"Arn": desk.dead}}
+    desk.schedule(target={"Arn": f"{desk.queue}-gone", **target})
+    time.sleep(0.5)
+    desk.scheduler.delete_schedule(Name="one", GroupName=desk.name)
+    desk.aws.advance_clock(600)
+    desk.no_message(desk.dead)
+
+
+def test_a_schedule_is_checked_by_the_arn_with_its_group(desk: Desk) -> None:
+    desk.schedule(State="DISABLED")
+    iam = desk.aws.client("iam")
+    iam.create_user(UserName=desk.name)
+    arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{desk.name}/*"
+    statements = [
+        {"Effect": "Allow", "Action": "scheduler:*", "Resource": arn},
+        {"Effect": "Allow", "Action": "iam:PassRole", "Resource": desk.role},
+    ]
+    iam.put_user_policy(UserName=desk.name, PolicyName="p", PolicyDocument=json.dumps({"Statement": statements}))
+    key = iam.create_access_key(UserName=desk.name)["AccessKey"]
+    client = boto3.client(
+        "scheduler",
+        endpoint_url=desk.aws.endpoint,
+        region_name=REGION,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    client.create_schedule(**desk.request("two", State="DISABLED"))
+    assert client.get_schedule(Name="one", GroupName=desk.name)["State"] == "DISABLED"
+    code, message = refusal(client.create_schedule, **desk.request("three", GroupName="default"))
+    assert code == "AccessDeniedException"
+    assert "is not authorized to perform: scheduler:CreateSchedule" in message
+
+
 def test_the_role_needs_the_permission_of_the_target(desk: Desk) -> None:
     role = desk.make_role(f"{desk.name}-weak", ())
     target = {"RoleArn": role, "RetryPolicy": {"MaximumRetryAttempts": 4}, "DeadLetterConfig": {"Arn": desk.dead}}
