@@ -249,9 +249,17 @@ class Alarms:
             "EventBusName": "default",
         }
         patches.load(patches.EVENTBRIDGE)._dispatch_event(event)  # noqa: SLF001 - ministack has no public interface
-        topics = [action for action in alarm.get(ACTIONS[new_state]) or [] if str(action).split(":")[2:3] == ["sns"]]
-        if not alarm.get("ActionsEnabled", True) or not topics:
-            return
+        if alarm.get("ActionsEnabled", True):
+            self._act(alarm, old_state, new_state, reason)
+
+    def _act(self, alarm: Mapping[str, Any], old_state: str, new_state: str, reason: str) -> None:
+        """Notify the topics among the actions of a state; other actions are left out, and the log says so."""
+        responses = patches.load(patches.RESPONSES)
+        account, region, now = responses.get_account_id(), responses.get_region(), self._clock.now()
+        actions = [str(action) for action in alarm.get(ACTIONS[new_state]) or []]
+        topics = [action for action in actions if action.split(":")[2:3] == ["sns"]]
+        for action in set(actions) - set(topics):
+            logger.warning("%s: the local AWS has no action %s, only topics of SNS", alarm.get("AlarmArn"), action)
         place = _region_name(region)
         message = json.dumps(_notification(alarm, old_state, reason, account, place, now))
         subject = f'{new_state}: "{alarm.get("AlarmName", "")}" in {place}'[:100]

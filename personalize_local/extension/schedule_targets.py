@@ -40,6 +40,9 @@ SDK_NAMES: Mapping[str, str] = {
     "sfn": "stepfunctions",
 }
 """Services whose name in an ARN of a universal target is not botocore's."""
+TEMPLATED = ("lambda", "sqs", "sns", "states", "events")
+NOT_HERE = ("codebuild", "codepipeline", "ecs", "firehose", "inspector", "kinesis", "sagemaker")
+"""Services of templated targets that the local AWS does not invoke."""
 JSON_INPUT = ("lambda", "states", "events")
 _AUTHORITY = "aws.scheduler."
 
@@ -97,7 +100,9 @@ def check(target: Mapping[str, Any]) -> None:
         _read_json(target.get("Input", "{}"))
         return
     arn = _ARN.fullmatch(target["Arn"])
-    if arn is None or arn[1] not in ("lambda", "sqs", "sns", "states", "events"):
+    if arn is not None and arn[1] in NOT_HERE:
+        raise InvalidTargetError(f"The local AWS does not invoke {arn[1]}, only {', '.join(TEMPLATED)}.")
+    if arn is None or arn[1] not in TEMPLATED:
         raise InvalidTargetError("Provided Arn is not in correct format.")
     if arn[1] in JSON_INPUT and "Input" in target:
         _read_json(target["Input"])

@@ -373,6 +373,10 @@ def test_what_is_wrong_with_a_schedule_is_said(desk: Desk, changes: dict[str, An
     ("target", "message"),
     [
         ({"Arn": "arn:aws:s3:::bucket"}, "Provided Arn is not in correct format."),
+        (
+            {"Arn": f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/s"},
+            "The local AWS does not invoke kinesis, only lambda, sqs, sns, states, events.",
+        ),
         ({"Arn": "arn:aws:scheduler:::aws-sdk:sqs:sendmail"}, "sendmail is not an operation of sqs."),
         (
             {"Arn": "arn:aws:scheduler:::aws-sdk:personalize:describeDatasetExportJob"},
@@ -450,6 +454,13 @@ def test_a_setting_delivers_each_tick_twice() -> None:
         first, second = desk.bodies(2)
         assert first["scheduled-time"] == second["scheduled-time"]
         assert first["execution-id"] != second["execution-id"]
+
+
+def test_without_iam_any_role_will_do() -> None:
+    with LocalAws(iam=False) as aws:
+        desk = Desk(aws, "open")
+        desk.schedule(target={"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/nobody-made-this"})
+        assert desk.bodies()[0]["attempt-number"] == "1"
 
 
 def test_the_clock_moves_ahead_only(aws: LocalAws) -> None:
