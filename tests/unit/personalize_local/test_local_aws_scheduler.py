@@ -426,6 +426,36 @@ def test_a_group_has_tags(desk: Desk) -> None:
     assert desk.scheduler.list_tags_for_resource(ResourceArn=desk.group_arn)["Tags"] == []
 
 
+def test_a_topic_and_an_event_bus_are_targets_too(desk: Desk) -> None:
+    policy = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}}
+    url = desk.sqs.get_queue_url(QueueName=desk.name)["QueueUrl"]
+    desk.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+    topic = desk.aws.client("sns").create_topic(Name=desk.name)["TopicArn"]
+    desk.aws.client("sns").subscribe(
+        TopicArn=topic, Protocol="sqs", Endpoint=desk.queue, Attributes={"RawMessageDelivery": "true"}
+    )
+    desk.schedule("topic", target={"Arn": topic})
+    assert desk.bodies()[0]["schedule-arn"].endswith("/topic")
+
+    events = desk.aws.client("events")
+    events.put_rule(Name=desk.name, EventPattern=json.dumps({"source": [desk.name]}))
+    events.put_targets(Rule=desk.name, Targets=[{"Id": "q", "Arn": desk.queue}])
+    bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
+    desk.schedule("bus", target={"Arn": bus, "EventBridgeParameters": {"Source": desk.name, "DetailType": "Tick"}})
+    (event,) = desk.bodies()
+    assert event["detail-type"] == "Tick"
+    assert event["detail"]["schedule-arn"].endswith("/bus")
+
+
+def test_a_fifo_queue_is_a_target_with_its_message_group(desk: Desk) -> None:
+    name = f"{desk.name}.fifo"
+    attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
+    desk.sqs.create_queue(QueueName=name, Attributes=attributes)
+    queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+    desk.schedule(target={"Arn": queue, "SqsParameters": {"MessageGroupId": "nightly"}})
+    desk.messages(queue)
+
+
 def test_a_universal_target_starts_an_export_job(desk: Desk, world: Any) -> None:
     world.make_bucket("s3:ListBucket", "s3:GetObject", "s3:PutObject")
     dataset = world.make_dataset(records=False)
