@@ -49,7 +49,7 @@ coverage: $(VENV)/.test node_modules/.installed  ## branch coverage of the handl
 	@$(STEP) $(BIN)/python -m pytest tests/unit/handler --cov --cov-report=term-missing
 	@$(STEP) $(BIN)/python -m pytest -n 2 tests/synth tests/unit/library --cov=cdk_personalize_export --cov-report=term-missing
 
-e2e: $(VENV)/.test node_modules/.installed  ## real deployments on the local AWS, IAM enforced
+e2e: $(VENV)/.test node_modules/.installed .cache/awscli/.installed  ## real deployments on the local AWS, IAM enforced
 	@$(STEP) $(BIN)/python -m pytest -m e2e
 
 slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
@@ -103,6 +103,13 @@ $(VENV)/.audit: $(VENV)/.test requirements/audit.txt
 	@echo "installing Checkov into .cache/checkov (about 40 s)"
 	@$(STEP) $(BIN)/python -m venv .cache/checkov
 	@$(STEP) .cache/checkov/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/checkov.txt
+	@touch $@
+
+# The AWS CLI pins packages of its own, so it gets an environment of its own.
+.cache/awscli/.installed: $(VENV)/.created requirements/awscli.txt
+	@echo "installing the AWS CLI into .cache/awscli"
+	@$(STEP) $(BIN)/python -m venv .cache/awscli
+	@$(STEP) .cache/awscli/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/awscli.txt
 	@touch $@
 
 $(VENV)/.mutation: $(VENV)/.test requirements/mutation.txt

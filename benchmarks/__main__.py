@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 RESULTS, PICTURE = HERE / "results.json", HERE / "results.svg"
-README = ROOT / "README.md"
+README = HERE / "README.md"
 PARTS = ("counts", "synth", "imports", "waiting", "deployments", "local")
 ROWS = (50_000, 500_000, 5_000_000)
 ROUNDS, QUICK_ROUNDS = 9, 2

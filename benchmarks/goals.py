@@ -102,7 +102,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def shown_in(readme: str, results: dict[str, Any]) -> str:
-    """Return the README with the table in its place."""
+    """Return the README of the benchmark with the table in its place."""
     begin, end = MARKERS
     head, _, rest = readme.partition(begin)
     return f"{head}{begin}\n{table(results)}\n{end}{rest.partition(end)[2]}"

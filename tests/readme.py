@@ -1,0 +1,20 @@
+"""The code in README.md, for the tests that run it."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks(language: str) -> list[str]:
+    """Return the code blocks of a language, in their order."""
+    return [textwrap.dedent(text) for _, named, text in _BLOCK.findall(README) if named == language]
+
+
+PROGRAMS = [block for block in blocks("python") if "app.synth()" in block]
+FRAGMENTS = [block for block in blocks("python") if "app.synth()" not in block]
