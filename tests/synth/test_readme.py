@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.readme import FRAGMENTS, PROGRAMS, README, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PERMISSIONS = re.compile(r"(<!-- permissions -->\n).*?(<!-- end of permissions -->)", re.DOTALL)
 DOCUMENTS = {
