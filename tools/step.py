@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+POLL_SECONDS = 0.2
 GRACE_SECONDS = 10  # for the command to stop what it started
 OTHERS_SECONDS = 2  # for what the command started and left
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -25,32 +26,23 @@ SIGNAL_OFFSET = 128
 STOPPED = "stopped: nothing is left running, and the same command starts again"
 
 
-class Stopped(BaseException):
-    """A signal that asks for the end was received."""
-
-
 def main(command: list[str]) -> int:
     """Run the command; returns its exit status, or that of the signal that ended it."""
     received: list[int] = []
-
-    def stop(number: int, _frame: object) -> None:
-        for asking in ASKING:
-            signal.signal(asking, signal.SIG_IGN)  # once is enough
-        received.append(number)
-        raise Stopped
-
     for asking in ASKING:
-        signal.signal(asking, stop)
+        signal.signal(asking, lambda number, _frame: received.append(number))
     folder = Path(tempfile.mkdtemp(prefix="make-"))
     process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder)}, start_new_session=True)  # noqa: S603 - from the Makefile
-    try:
-        status = process.wait()
-    except Stopped:
+    while process.poll() is None and not received:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(POLL_SECONDS)
+    if received:
         _end(process)
         _remove(folder)
         with suppress(OSError):  # the terminal may be gone
             print(("\n" if sys.stderr.isatty() else "") + STOPPED, file=sys.stderr)
         return SIGNAL_OFFSET + received[0]
+    status = process.returncode
     if status == 0 or not any(folder.iterdir()):
         _remove(folder)
     return status if status >= 0 else SIGNAL_OFFSET - status

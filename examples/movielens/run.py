@@ -198,7 +198,7 @@ Next      make deploy-local FAIL=1   what a failing export looks like
 def listed(parts: Iterable[str]) -> str:
     """Return the parts as they are read out."""
     *first, last = parts
-    return f"{', '.join(first)} and {last}"
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def read_csv(aws: LocalAws, path: str) -> tuple[data.Row, list[data.Row]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -37,7 +38,7 @@ class Account:
 
     def cdk(self, *arguments: str, app: str = "app.py") -> subprocess.CompletedProcess[str]:
         """Run the CDK CLI on an app, or on what one was synthesised into; return what it printed and its status."""
-        runs = app if Path(app).is_dir() else f"{sys.executable} {app}"
+        runs = app if Path(app).is_dir() else shlex.join([sys.executable, app])
         command = [
             "node", str(ROOT / "node_modules/aws-cdk/bin/cdk"), *arguments,
             "--app", runs, "--output", str(self.output / "cdk.out"), "--ci",

@@ -1,0 +1,110 @@
+"""The commands of the Makefile, with a program that waits in place of Python: paths with spaces, Ctrl-C, leftovers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tools.step import STOPPED
+
+ROOT = Path(__file__).resolve().parents[3]
+STEP = [sys.executable, str(ROOT / "tools" / "step.py")]
+IN_A_TERMINAL = [sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"]
+# Python, as far as make knows: says what runs, starts something, and waits until it is ended.
+WAITS = """#!/bin/sh
+touch "$TMPDIR/left behind"
+sleep 300 &
+echo "running $* as $$ with $! in $TMPDIR"
+sleep 301
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a checkout in a path with a space, in which everything seems to be installed."""
+    folder = tmp_path / "my project"
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    (folder / "node_modules").mkdir()
+    for name in ("Makefile", "package.json", "package-lock.json"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("requirements", "tools"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    python = folder / ".venv" / "bin" / "python"
+    python.write_text(WAITS, encoding="utf-8")
+    python.chmod(0o755)
+    installed = [".venv/.created", ".venv/.local", ".venv/.test", "node_modules/.installed"]
+    needed = ["package.json", "package-lock.json", *(str(path) for path in folder.glob("requirements/*"))]
+    for age, name in enumerate([*reversed(installed), *needed], start=1):
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - age, time.time() - age))
+    return folder
+
+
+def lives(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize(
+    ("target", "runs"), [("deploy-local", "-m examples.movielens.run"), ("test", "-m pytest -n 2 -m not e2e")]
+)
+def test_ctrl_c_ends_make_with_one_line_and_leaves_nothing(project: Path, target: str, runs: str) -> None:
+    command = [*IN_A_TERMINAL, "make", target, f"PYTHON={sys.executable}"]
+    with subprocess.Popen(command, cwd=project, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as terminal:
+        assert terminal.stdin is not None
+        assert terminal.stdout is not None
+        begun = terminal.stdout.readline().decode()
+        found = re.fullmatch(r"running (.*) as (\d+) with (\d+) in (\S+)\r\n", begun)
+        assert found, begun
+        assert found[1].startswith(runs)
+        terminal.stdin.write(b"\x03")
+        terminal.stdin.flush()
+        ended = terminal.stdout.read().decode()
+    assert ended == f"^C\r\n{STOPPED}\r\n"
+    assert terminal.returncode == signal.SIGINT
+    assert not any(lives(int(pid)) for pid in found.group(2, 3))
+    assert not Path(found[4]).exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_step_passes_the_end_on_and_says_so(number: signal.Signals, status: int) -> None:
+    command = [*STEP, "sh", "-c", "sleep 300 & echo $$ $!; wait"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as step:
+        assert step.stdout is not None
+        pids = [int(pid) for pid in step.stdout.readline().split()]
+        step.send_signal(number)
+        _, said = step.communicate(timeout=30)
+    assert (step.returncode, said) == (status, f"{STOPPED}\n")
+    assert not any(map(lives, pids))
+
+
+def test_step_lets_a_command_clean_up_before_it_ends_it() -> None:
+    command = [*STEP, "sh", "-c", "trap 'echo cleaned up; exit 0' TERM; echo ready; while :; do sleep 0.05; done"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as step:
+        assert step.stdout is not None
+        assert step.stdout.readline() == "ready\n"
+        step.terminate()
+        assert step.communicate(timeout=30)[0] == "cleaned up\n"
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137)])
+def test_step_has_the_status_of_its_command(script: str, status: int) -> None:
+    done = subprocess.run([*STEP, "sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
+@pytest.mark.parametrize(("status", "stays"), [(0, False), (1, True)])
+def test_temporary_files_stay_only_when_the_command_fails(status: int, stays: bool) -> None:  # noqa: FBT001 - a parameter
+    script = f'touch "$TMPDIR/server.log"; echo "$TMPDIR"; exit {status}'
+    done = subprocess.run([*STEP, "sh", "-c", script], capture_output=True, text=True, check=False)
+    folder = Path(done.stdout.strip())
+    assert folder.exists() == stays
+    shutil.rmtree(folder, ignore_errors=True)
