@@ -67,6 +67,36 @@ def test_permissions_in_the_readme_are_the_synthesised_ones(template: dict[str, 
     assert printed[0] == f"<!-- permissions -->\n{expected}<!-- end of permissions -->"
 
 
+PAGES = ["README.md", "docs/proofs.md", "docs/audit.md", "benchmarks/README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_within_the_repository_leads_somewhere(page: str) -> None:
+    path = ROOT / page
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert links
+    for file, anchor in links:
+        target = path.parent / file if file else path
+        assert target.exists(), file
+        assert not anchor or anchor[1:] in anchors(target), anchor
+
+
+def test_contents_list_every_section_in_order() -> None:
+    sections = re.findall(r"^## (.*)$", README, re.MULTILINE)
+    (contents,) = re.findall(r"^\*\*Contents:\*\* (.*)$", README, re.MULTILINE)
+    assert re.findall(r"\(#([^)]*)\)", contents) == [anchor(section) for section in sections]
+
+
+def anchors(page: Path) -> list[str]:
+    """Return what a page's headings are called in links, as GitHub makes it."""
+    return [anchor(text) for text in re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)]
+
+
+def anchor(heading: str) -> str:
+    """Return what a heading is called in links."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
 def permissions(template: dict[str, Any]) -> str:
     """Return the Markdown that shows every policy in full."""
     return "".join(f"{title}:\n\n```json\n{shown(template, *where)}\n```\n\n" for title, where in DOCUMENTS.items())
