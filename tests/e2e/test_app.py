@@ -69,7 +69,7 @@ def test_create_failed_update_and_rollback_make_two_jobs_never_three(account: Ac
     assert [job["status"] for job in account.jobs()] == ["ACTIVE", "CREATE FAILED", "ACTIVE"]
 
 
-def test_failing_first_job_fails_the_deployment_with_its_reason_and_keeps_nothing(account: Account) -> None:
+def test_failing_first_job_fails_the_deployment_with_its_reason_and_keeps_only_bucket_and_log(account: Account) -> None:
     account.aws.set_faults([Fault(operation="Job", match="", error="", message="No rows today.")])
 
     failed = account.deploy()
@@ -79,3 +79,10 @@ def test_failing_first_job_fails_the_deployment_with_its_reason_and_keeps_nothin
     assert "No rows today." in failed.stderr
     assert job["datasetExportJobArn"] in failed.stderr
     assert "X-Amz-Signature" not in failed.stdout + failed.stderr
+    events = account.aws.client("cloudformation").describe_stack_events(StackName="PersonalizeExport")["StackEvents"]
+    kept = {e["ResourceType"]: e["PhysicalResourceId"] for e in events if e["ResourceStatus"] == "DELETE_SKIPPED"}
+    assert list(kept) == ["AWS::S3::Bucket", "AWS::Logs::LogGroup"]
+    buckets = [bucket["Name"] for bucket in account.aws.client("s3").list_buckets()["Buckets"]]
+    assert kept["AWS::S3::Bucket"] in buckets
+    groups = account.aws.client("logs").describe_log_groups()["logGroups"]
+    assert kept["AWS::Logs::LogGroup"] in [group["logGroupName"] for group in groups]
