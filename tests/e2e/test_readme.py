@@ -26,8 +26,8 @@ AWS_CLI = ROOT / ".cache" / "awscli" / "bin"
 ELSEWHERE = {
     "make deploy-local": "CI runs both commands",
     "cdk deploy -c dataset=": "test_app.py deploys that app",
-    "python -m personalize_local": "test_local_aws_start.py starts it and runs commands with it",
-    "make replay": "test_replay.py replays",
+    ". .venv/bin/activate": "test_readme_commands.py runs it in a checkout",
+    "make replay": "test_readme_commands.py runs it in a checkout",
 }
 COMMANDS = [block for block in blocks("sh") if not block.startswith(tuple(ELSEWHERE))]
 
