@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from personalize_local import LocalAws
 
 
-def request(
+def request(  # noqa: PLR0913, PLR0917 - the parts of a request
     aws: LocalAws, path: str, body: bytes, headers: dict[str, str], method: str = "POST", region: str | None = None
 ) -> tuple[int, Any]:
     """Send a request that the root user signed, whatever its body is."""
