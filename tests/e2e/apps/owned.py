@@ -56,7 +56,7 @@ def main() -> None:
     here = cdk.Environment(account=os.environ["CDK_DEFAULT_ACCOUNT"], region=os.environ["CDK_DEFAULT_REGION"])
     stack = cdk.Stack(app, "Owned", env=here)
     provider = ExportProvider(stack, "Provider")
-    function = provider.node.find_child("Function")
+    function = provider.function.node.default_child
     assert isinstance(function, cdk.CfnResource)
     function.add_property_override("Timeout", 10)
     for name, destination in destinations(stack).items():

@@ -27,7 +27,7 @@ def main() -> None:
     stack = cdk.Stack(app, "Waiting")
     provider = ExportProvider(stack, "Provider")
     destination = ExportDestination(stack, "Destination")
-    override(provider.node.find_child("Function"), "Timeout", int(context(app, "timeout", "900")))
+    override(provider.function.node.default_child, "Timeout", int(context(app, "timeout", "900")))
     wait = context(app, "wait", "true") == "true"
     for number in range(int(context(app, "exports", "1"))):
         export = DatasetExport(
