@@ -18,3 +18,12 @@ def blocks(language: str) -> list[str]:
 
 PROGRAMS = [block for block in blocks("python") if "app.synth()" in block]
 FRAGMENTS = [block for block in blocks("python") if "app.synth()" not in block]
+
+# Commands that tests/e2e/test_readme.py does not run, and who does.
+ELSEWHERE = {
+    "make deploy-local": "test_movielens.py runs the first, CI the second",
+    "cdk deploy -c dataset=": "test_app.py deploys that app",
+    ". .venv/bin/activate": "test_readme_commands.py runs it in a checkout",
+    "make replay": "test_readme_commands.py runs it in a checkout",
+}
+COMMANDS = [block for block in blocks("sh") if not block.startswith(tuple(ELSEWHERE))]

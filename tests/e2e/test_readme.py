@@ -13,7 +13,7 @@ import pytest
 from account import make_dataset
 
 from personalize_local import LocalAws, Settings
-from tests.readme import PROGRAMS, ROOT, blocks
+from tests.readme import COMMANDS, PROGRAMS, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +23,6 @@ pytestmark = pytest.mark.e2e
 CHECKOUT = "cdk_personalize_export"
 INSTALLED = ("cdk_personalize_export", "pyproject.toml", "README.md", "LICENSE")
 AWS_CLI = ROOT / ".cache" / "awscli" / "bin"
-ELSEWHERE = {
-    "make deploy-local": "CI runs both commands",
-    "cdk deploy -c dataset=": "test_app.py deploys that app",
-    ". .venv/bin/activate": "test_readme_commands.py runs it in a checkout",
-    "make replay": "test_readme_commands.py runs it in a checkout",
-}
-COMMANDS = [block for block in blocks("sh") if not block.startswith(tuple(ELSEWHERE))]
 
 
 @pytest.fixture
@@ -56,12 +49,6 @@ def programs(tmp_path: Path) -> Path:
         program.write_text(f'#!/bin/sh\nexec node "{npm}/{name}-cli.js" "$@"\n', encoding="utf-8")
         program.chmod(0o755)
     return folder
-
-
-def test_every_command_is_run_here_or_elsewhere() -> None:
-    skipped = [block for block in blocks("sh") if block not in COMMANDS]
-    assert [block.startswith(start) for block, start in zip(skipped, ELSEWHERE, strict=True)] == [True] * len(skipped)
-    assert len(COMMANDS) == 11
 
 
 def test_commands_export_a_dataset_show_job_log_and_data_and_leave_nothing_but_the_job(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.readme import FRAGMENTS, PROGRAMS, README, ROOT
+from tests.readme import COMMANDS, ELSEWHERE, FRAGMENTS, PROGRAMS, README, ROOT, blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +95,12 @@ def anchors(page: Path) -> list[str]:
 def anchor(heading: str) -> str:
     """Return what a heading is called in links."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_command_is_run_by_some_test() -> None:
+    skipped = [block for block in blocks("sh") if block not in COMMANDS]
+    assert [block.startswith(start) for block, start in zip(skipped, ELSEWHERE, strict=True)] == [True] * len(skipped)
+    assert len(COMMANDS) == 11
 
 
 def permissions(template: dict[str, Any]) -> str:

@@ -1,0 +1,34 @@
+"""`make deploy-local`, as a newcomer runs it: what its last lines say."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def deploy_local(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["make", "deploy-local", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+
+
+def test_demonstration_ends_with_what_was_deployed_exported_and_checked_and_what_to_do_next() -> None:
+    done = deploy_local()
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, _, last = done.stdout.rpartition("\nDeployed  stack MovieLens, ")
+    assert "Exported  100,050 interactions, 1,682 items and 943 users\n          by 4 jobs" in last
+    assert "Checked   every row and column above: all there, each row once\n" in last
+    assert last.rstrip().endswith('see "In a project of your own" in README.md')
+    assert max(map(len, last.splitlines())) <= 80
+
+
+def test_failing_demonstration_says_what_became_of_the_stack_and_that_it_was_asked_for() -> None:
+    done = deploy_local("FAIL=1")
+    assert done.returncode == 2, done.stdout + done.stderr  # of make, for the 1 of the demonstration
+    assert "The role lost access to the bucket while the export was running" in " ".join(done.stderr.split())
+    assert "The deployment failed, as FAIL=1 asked; the stack is ROLLBACK_COMPLETE\n" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
