@@ -36,17 +36,18 @@ _PSEUDO_PARAMETER = re.compile(r"\$\{Token\[AWS\.(\w+)\.\d+\]\}")
 
 
 def acknowledge(policy: IConstruct, stack: Stack, resource: str, reason: str) -> None:
-    """Record that the wildcard in `resource` is meant, on the policy that names it and on nothing else."""
-    validations = getattr(aws_cdk, "Validations", None)
-    if validations is None:  # an aws-cdk-lib that cannot record it, and a cdk-nag that would not read it
+    """Record that the wildcard in `resource` is meant, on the policy that names it and on nothing else.
+
+    What `Validations.acknowledge` of the CDK records is recorded here without it: it takes the id apart at `::`, which
+    is part of most ARNs, and aws-cdk-lib 2.252 to 2.268 refuse what they cannot take apart.
+    """
+    key = getattr(getattr(aws_cdk, "Validations", None), "ACKNOWLEDGED_RULES_METADATA_KEY", None)
+    if key is None:  # an aws-cdk-lib that cannot record it (before 2.252), and a cdk-nag that would not read it
         return
     text = _PSEUDO_PARAMETER.sub(r"<AWS::\1>", resource)
     if is_unknown(text):
         text = flat(stack.resolve(resource))
-    if "(" in text or ")" in text:  # the CDK takes an id apart by its brackets, and these need not match
-        return
-    entry = aws_cdk.Acknowledgment(id=f"AwsSolutions-IAM5[Resource::{text}]", reason=reason)
-    validations.of(policy).acknowledge(entry)
+    policy.node.add_metadata(key, {f"AwsSolutions-IAM5[Resource::{text}]": reason})
 
 
 def flat(value: Any) -> str:  # noqa: ANN401 - resolved tokens are open JSON
