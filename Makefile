@@ -71,7 +71,7 @@ benchmark: $(VENV)/.test node_modules/.installed .cache/benchmarks/.installed  #
 mutation: $(VENV)/.mutation  ## mutation testing of the handler: every survivor explained, 95 % killed (MODULE=answer: one module)
 	@$(BIN)/python -m tests.mutation $(MODULE)
 
-matrix: $(VENV)/.local  ## the lowest and the newest aws-cdk-lib, the oldest and the newest Python found here
+matrix: $(VENV)/.matrix  ## every line of aws-cdk-lib from the lowest to the newest, with old and new jsii and Python
 	@$(BIN)/python -m tools.matrix
 
 clean:  ## remove what was installed and made here
@@ -115,6 +115,11 @@ $(VENV)/.audit: $(VENV)/.test requirements/audit.txt
 $(VENV)/.mutation: $(VENV)/.test requirements/mutation.txt
 	@echo "installing mutmut into $(VENV)"
 	@$(PIP) -r requirements/mutation.txt
+	@touch $@
+
+$(VENV)/.matrix: $(VENV)/.local requirements/matrix.txt
+	@echo "installing uv into $(VENV)"
+	@$(PIP) -r requirements/matrix.txt
 	@touch $@
 
 node_modules/.installed: $(VENV)/.local package.json package-lock.json
