@@ -33,6 +33,9 @@ logger = logging.getLogger("personalize_local")
 OK, ALARM, INSUFFICIENT_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
 TICK_SECONDS = 0.5
 UNCHECKED = "Unchecked: Initial alarm creation"
+HOUR, DAY, WEEK = 3600, 86400, 604800
+SHORT_PERIODS = (10, 20, 30)
+TREATMENTS = ("breaching", "notBreaching", "ignore", "missing")
 HOLD_SECONDS = 10.0
 """How long a state that SetAlarmState set stays; on AWS it stays until the next evaluation, up to a minute."""
 POINTS_BEYOND = 2
@@ -139,6 +142,28 @@ def _reason(rule: Rule, used: Sequence[Point], state: str, filled: int) -> str:
     return f"{text}."
 
 
+def problem(alarm: Mapping[str, Any]) -> str:
+    """Return why PutMetricAlarm refuses an alarm on one metric, empty when it does not.
+
+    Args:
+        alarm: Its members; of those that are left out, the defaults count.
+    """
+    period, periods = int(alarm.get("Period") or 60), int(alarm.get("EvaluationPeriods") or 1)
+    limit, span = (DAY, "day") if period < HOUR else (WEEK, "week")
+    if period not in SHORT_PERIODS and (period < 1 or period % 60):
+        return "Period must be 10, 20, 30 or a multiple of 60"
+    if int(alarm.get("DatapointsToAlarm") or 0) > periods:
+        return "DatapointsToAlarm must be less than or equal to EvaluationPeriods."
+    if period * periods > limit:
+        return (
+            f"Metrics cannot be checked across more than a {span} (EvaluationPeriods * Period must be <= {limit}) "
+            f"for alarms using period {'<' if period < HOUR else '>='} {HOUR}"
+        )
+    if (alarm.get("TreatMissingData") or "missing") not in TREATMENTS:  # (text unknown)
+        return f"TreatMissingData must be one of {', '.join(TREATMENTS)}, not {alarm['TreatMissingData']}"
+    return ""
+
+
 class Alarms:
     """Looks at every alarm of every account and Region.
 
@@ -158,7 +183,21 @@ class Alarms:
         self._cloudwatch.time = _MovedTime(self._clock)
         patches.wrap(patches.CLOUDWATCH, "_evaluate_alarm", lambda _original: lambda _alarm: None)
         patches.wrap(patches.CLOUDWATCH, "_dispatch_alarm_actions", lambda _original: self._tell)
+        patches.wrap(patches.CLOUDWATCH, "_put_metric_alarm", self._refuse_in_the_api)
+        patches.wrap(patches.CLOUDWATCH, "cloudformation_put_metric_alarm", _refuse_in_a_stack)
         threading.Thread(target=self._loop, name="alarms", daemon=True).start()
+
+    def _refuse_in_the_api(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def put(params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> Any:  # noqa: FBT001, FBT002 - ministack's
+            names = ("Period", "EvaluationPeriods", "DatapointsToAlarm", "TreatMissingData")
+            query = {name: self._cloudwatch._p(params, name) for name in names}  # noqa: SLF001 - no public interface
+            refused = problem(data if is_cbor or is_json else query)
+            if refused:
+                error = self._cloudwatch._error  # noqa: SLF001 - as above
+                return error("ValidationError", refused, 400, use_json=is_json, use_cbor=is_cbor)
+            return original(params, data, is_cbor, is_json)
+
+        return put
 
     def _loop(self) -> None:
         while True:
@@ -265,6 +304,21 @@ class Alarms:
         subject = f'{new_state}: "{alarm.get("AlarmName", "")}" in {place}'[:100]
         for topic in topics:
             patches.load(patches.SNS)._fanout(topic, str(uuid.uuid4()), message, subject)  # noqa: SLF001 - as above
+
+
+def _refuse_in_a_stack(original: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    """Let an alarm that PutMetricAlarm refuses fail its stack."""
+
+    def put(alarm: dict[str, Any]) -> None:
+        refused = problem(alarm)
+        if refused:
+            raise ValueError(
+                f'Resource handler returned message: "{refused} (Service: CloudWatch, Status Code: 400, '
+                f'Request ID: {uuid.uuid4()})" (RequestToken: {uuid.uuid4()}, HandlerErrorCode: InvalidRequest)'
+            )
+        original(alarm)
+
+    return put
 
 
 class _MovedTime:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from personalize_local import LocalAws
@@ -243,6 +244,60 @@ def test_so_many_of_so_many_datapoints_make_an_alarm(meter: Meter) -> None:
     reason = meter.until("ALARM")["StateReason"]
     assert reason.startswith("Threshold Crossed: 2 out of the last 3 datapoints [2.0 (")
     assert reason.endswith("(minimum 2 datapoints for OK -> ALARM transition).")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Period": 90}, "Period must be 10, 20, 30 or a multiple of 60"),
+        (
+            {"DatapointsToAlarm": 2},
+            "DatapointsToAlarm must be less than or equal to EvaluationPeriods.",
+        ),
+        (
+            {"Period": 1800, "EvaluationPeriods": 49},
+            (
+                "Metrics cannot be checked across more than a day "
+                "(EvaluationPeriods * Period must be <= 86400) for alarms using period < 3600"
+            ),
+        ),
+        (
+            {"Period": 86400, "EvaluationPeriods": 8},
+            (
+                "Metrics cannot be checked across more than a week "
+                "(EvaluationPeriods * Period must be <= 604800) for alarms using period >= 3600"
+            ),
+        ),
+        (
+            {"TreatMissingData": "never"},
+            "TreatMissingData must be one of breaching, notBreaching, ignore, missing, not never",
+        ),
+    ],
+)
+def test_an_alarm_that_can_not_be_is_refused_in_the_api_and_in_a_stack(
+    meter: Meter, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ClientError) as caught:
+        meter.alarm(**changes)
+    assert caught.value.response["Error"]["Message"] == message
+    stacks = meter.aws.client("cloudformation")
+    properties = {
+        "Namespace": "N",
+        "MetricName": "M",
+        "ComparisonOperator": "LessThanThreshold",
+        "Threshold": 1,
+        "EvaluationPeriods": 1,
+        **changes,
+    }
+    body = {"Resources": {"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}}}
+    stacks.create_stack(StackName=meter.name, TemplateBody=json.dumps(body))
+    reasons: list[str] = []
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and not any(message in reason for reason in reasons):
+        events = stacks.describe_stack_events(StackName=meter.name)["StackEvents"]
+        reasons = [event.get("ResourceStatusReason", "") for event in events]
+        time.sleep(0.1)
+    assert any(reason.startswith(f'Resource handler returned message: "{message}') for reason in reasons), reasons
 
 
 def test_a_state_that_was_set_stays_for_a_while_and_gives_way_to_the_truth(meter: Meter) -> None:
