@@ -2,10 +2,10 @@
 
 A record is one line of CSV. A snapshot of a dataset is a list of references to blocks.
 
-Not DuckDB (2.0.1), tried with the rows of `benchmarks.throughput_process` and every value as text: reading, checking
-and keeping a million rows of 20 files takes 2.5 s of CPU and 140 MB where this takes 1.4 s and 52 MB; reading all files
-in one statement is faster (0.6 against 0.35 million rows/s on the same busy machine) but at 5 million rows level, in
-190 MB. Exports in order are as fast or slower, in 200 MB; a limit of 64 MB ends some with "out of memory". Its reader
+Not DuckDB (2.0.1), tried with the rows of `benchmarks.throughput_process`, every value kept as text: reading, checking
+and keeping a million rows of 20 files takes 2.5 s of CPU and 140 MB where this takes 1.4 s and 52 MB. Reading all files
+in one statement is faster (0.6 against 0.35 million rows/s on one busy machine), but no more at 5 million rows, and in
+190 MB. Exports in order are as fast or slower, in 200 MB; with a limit of 64 MB some end for want of memory. Its reader
 knows one escape character, the guide and CSV have two, and it does not tell the line and column of a wrong value.
 """
 
