@@ -164,6 +164,8 @@ def _avro_record(text: str) -> RecordSchema:
         record = parse(text)
     except AvroException as error:
         raise _refused(f"it is not Avro: {error}") from None
+    except TypeError as error:  # a list or a map where the package expects a name
+        raise _refused(f"it is not Avro: {error}") from None
     except RecursionError:
         raise _refused("it is nested too deeply") from None
     if not isinstance(record, RecordSchema):

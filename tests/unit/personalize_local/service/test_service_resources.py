@@ -35,6 +35,10 @@ def test_schema_is_there_at_once(world: Any) -> None:
             ),
         ),
         ("[" * 15_000, "it is nested too deeply"),
+        (
+            '{"type": "record", "name": "Items", "fields": [], "logicalType": {}}',
+            "it is not Avro: unhashable type: 'dict'",
+        ),
         ("[]", "it is not an Avro record"),
         (
             '{"type": "record", "fields": []}',
