@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_personalize import IDatasetRef
 
 _EXPORT = "Custom::PersonalizeDatasetExport"
-_LINK = "Custom::PersonalizeDatasetExportLink"
 _CLOUDFORMATION_LIMIT_SECONDS = 3600  # CloudFormation waits no longer for one custom resource
 _ANSWER_SECONDS = 240  # of those are kept: for Lambda's retries after 1 and 2 minutes, and for the answer
 _LINK_SECONDS = _CLOUDFORMATION_LIMIT_SECONDS - _ANSWER_SECONDS
@@ -153,12 +152,9 @@ class DatasetExport(Construct):
         suffix = self.provider.resource_id(environment)
         resources = [CfnResource(self, f"Resource{suffix}", type=_EXPORT, properties={**given, **links[0]})]
         for number, waiting in enumerate(links[1:], start=2):
-            link = {
-                "ServiceToken": self.provider.service_token,
-                "JobArn": resources[-1].get_att("DatasetExportJobArn"),
-                **waiting,
-            }
-            resources.append(CfnResource(self, f"Link{number}{suffix}", type=_LINK, properties=link))
+            link = {**given, **waiting, "LinkNumber": str(number)}
+            resources.append(CfnResource(self, f"Link{number}{suffix}", type=_EXPORT, properties=link))
+            resources[-1].add_dependency(resources[-2])
         return resources
 
     @property

@@ -21,7 +21,7 @@ import traceback
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 try:
     import boto3
@@ -39,16 +39,16 @@ except ModuleNotFoundError as missing:
     )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import BinaryIO
 
 ROOT = Path(__file__).resolve().parents[1]
 EVENTS = ROOT / "tests" / "fixtures" / "events"
-FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:export"
 TIMEOUT_SECONDS = 900
 JOB_SECONDS = 100.0
+PAUSE_SECONDS = 60.0  # between two events
 DATASET_ARN = re.compile(r"arn:([^:]+):personalize:([^:]+):(\d{12}):dataset/([^/]+)/(\w+)")
-JOB_ARN = re.compile(r"arn:([^:]+):personalize:([^:]+):(\d{12}):dataset-export-job/(.+)")
+_Result = TypeVar("_Result")
 DATE = re.compile(r"X-Amz-Date=(\d{8}T\d{6}Z)")
 TYPES = ("Interactions", "Items", "Users", "Actions", "Action_Interactions")
 FIELDS: dict[str, list[dict[str, object]]] = {
@@ -88,6 +88,10 @@ class Clock:
         """Wait, or count."""
         if self._real:
             time.sleep(seconds)
+        self._now += seconds
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass in which nothing happens, if it is counted."""
         self._now += seconds
 
 
@@ -183,11 +187,11 @@ class AnswerServer:
 class Context:
     """Lambda's context."""
 
-    invoked_function_arn = FUNCTION
     log_group_name = "/aws/lambda/export"
     log_stream_name = "replay"
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, function_arn: str) -> None:
+        self.invoked_function_arn = function_arn
         self._clock = clock
         self._end = clock.now() + TIMEOUT_SECONDS
 
@@ -244,9 +248,22 @@ class ReplayOutbound(Outbound):
         """Give a real client; only the last step, sending, is done here."""
         config = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1})
         client = boto3.client(service, region_name=region or "us-east-1", config=config)
-        send = self._send_personalize if service == "personalize" else self._send_lambda
-        client.meta.events.register(f"before-send.{service}", send)
+        senders = {
+            "personalize": self._send_personalize,
+            "lambda": self._send_lambda,
+            "cloudformation": self._send_cloudformation,
+        }
+        client.meta.events.register(f"before-send.{service}", senders[service])
         return client
+
+    def within(self, seconds: float, action: Callable[[], _Result]) -> _Result:
+        """Do something at once: nothing here hangs."""
+        del seconds
+        return action()
+
+    def endpoint_url(self) -> str:
+        """Say that AWS is on this machine, so that the server here may be answered."""
+        return "http://127.0.0.1"
 
     def _send_personalize(self, request: Any, **_: object) -> AWSResponse:  # noqa: ANN401 - botocore has no types
         operation = request.headers["X-Amz-Target"].decode().partition(".")[2]
@@ -268,6 +285,12 @@ class ReplayOutbound(Outbound):
         self.calls += 1
         self._screen.show("call", f"lambda Invoke {len(request.body)} bytes -> 202")
         return AWSResponse(request.url, 202, {}, Raw(b""))
+
+    def _send_cloudformation(self, request: Any, **_: object) -> AWSResponse:  # noqa: ANN401 - botocore has no types
+        self.calls += 1
+        self._screen.show("call", "cloudformation DescribeStackResource -> ValidationError: there is no stack here")
+        error = "<ErrorResponse><Error><Code>ValidationError</Code><Message>no stack</Message></Error></ErrorResponse>"
+        return AWSResponse(request.url, 400, {}, Raw(error.encode()))
 
 
 class Replay:
@@ -291,7 +314,11 @@ class Replay:
             while outbound.payloads:
                 invocations += 1
                 try:
-                    handle(Invocation(outbound.payloads.pop(0), Context(self._clock), outbound))
+                    handle(
+                        Invocation(
+                            outbound.payloads.pop(0), Context(self._clock, str(event.get("ServiceToken"))), outbound
+                        )
+                    )
                 except Exception:  # noqa: BLE001 - shown as what it is: the function died
                     traceback.print_exc()
         for body in server.bodies:
@@ -302,23 +329,13 @@ class Replay:
             f"\n{'answered' if server.bodies else 'NOT ANSWERED'} after {seconds:.1f} s: {effort} "
             f"(played in {time.monotonic() - began:.1f} s)"
         )
+        self._clock.skip(PAUSE_SECONDS)
         return bool(server.bodies)
 
     def _prepare(self, properties: object) -> None:
-        """Make what the event names: the dataset of an export, the job a link waits for."""
+        """Make what the event names: the dataset of the export."""
         named = properties if isinstance(properties, dict) else {}
         self._make_dataset(str(named.get("DatasetArn")))
-        if job := JOB_ARN.fullmatch(str(named.get("JobArn"))):
-            dataset_arn = f"arn:{job[1]}:personalize:{job[2]}:{job[3]}:dataset/replay/INTERACTIONS"
-            self._make_dataset(dataset_arn)
-            self._make(
-                "CreateDatasetExportJob",
-                dataset_arn,
-                jobName=job[4],
-                datasetArn=dataset_arn,
-                roleArn=f"arn:{job[1]}:iam::{job[3]}:role/replay",
-                jobOutput={"s3DataDestination": {"path": "s3://replay/"}},
-            )
 
     def _make_dataset(self, arn: str) -> None:
         named = DATASET_ARN.fullmatch(arn)

@@ -1,7 +1,9 @@
 """The door of a deployment: reads the request, has the work done, delivers the answer.
 
-Create and Update are the same: start the job or join it; a link, which makes a long wait longer, only goes on waiting.
-Delete only lets a running job finish, that its role and bucket are not pulled from under it. See
+Create and Update are the same: start the job or join it. CloudFormation waits at most an hour for one resource, so a
+longer wait is made of links: resources with the same properties, each of which starts or joins the job by itself, and
+of which only the last has to see its end. Delete only lets a running job finish, that its role and bucket are not
+pulled from under it. See
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html for the requests, and
 crpg-ref-requests.html and crpg-ref-responses.html beside it for their fields and those of the answer.
 
@@ -10,25 +12,25 @@ The ResponseURL is a credential: it is never logged, and no representation shows
 
 import calendar
 import json
-import math
 import re
 import time
 import traceback
 from bisect import bisect
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from . import exports, identity
-from .errors import text_of
-from .exports import Outcome
+from .errors import ServiceErrors, text_of
+from .exports import Outcome, Progress
 from .invocation import Invocation
 from .log import Log
-from .outbound import TIMEOUT_SECONDS
-from .properties import MalformedError, checked, longest_wait, read_export, text_in
-from .waiting import OutOfTimeError, TimeBudget, retry_pause
+from .outbound import CALL_SECONDS, Outbound, server_time
+from .properties import MalformedError, checked, longest_wait, read_export, require_home, text_in
+from .waiting import Demand, InvocationEndingError, OutOfTimeError, TimeBudget, retry_pause
 
 SUCCESS, FAILED = "SUCCESS", "FAILED"
 LIMIT_BYTES = 4096  # of the whole body, encoded: crpg-ref-responses.html
@@ -37,12 +39,10 @@ ELLIPSIS = "…"
 MOST_TRIES = 10
 MOST_REFUSALS = 2  # a presigned URL stays refused; the second is for a hiccup
 RESERVE_SECONDS = 2.0  # to end the invocation in
+OTHER_REQUEST_SECONDS = 10.0  # what CloudFormation began that much later is another request (inferred)
+AMAZON = r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+amazonaws\.com(\.cn)?"
 LOOPBACK = r"localhost|127(\.\d{1,3}){3}|::1"
-RUNS_ON = (
-    "it runs on in Amazon Personalize, which can not stop a job. Deploying again joins it after a failed update, or "
-    "after a deployment with --no-rollback. After a failed first deployment CloudFormation removes the stack, and a "
-    "new stack is a new identity that starts a new job: raise max_wait first."
-)
+NEVER_STARTED = "-never-started"
 
 
 class NotDeliveredError(Exception):
@@ -53,7 +53,6 @@ class Request(NamedTuple):
     """What every request has."""
 
     kind: str
-    is_link: bool
     response_url: str
     stack_id: str
     request_id: str
@@ -61,7 +60,7 @@ class Request(NamedTuple):
     physical_id: str
     properties: Mapping[str, Any]
     requested_at: float
-    deadline: float
+    progress: Progress
 
     def __repr__(self) -> str:  # without the ResponseURL
         """Name the request for people."""
@@ -70,7 +69,7 @@ class Request(NamedTuple):
     @property
     def known_id(self) -> str:
         """The id CloudFormation has, or one that no job has."""
-        return self.physical_id or f"{self.logical_id}-never-started"
+        return self.physical_id or self.logical_id + NEVER_STARTED
 
 
 class Answer(NamedTuple):
@@ -81,6 +80,60 @@ class Answer(NamedTuple):
     reason: str = ""
     job_arn: str = ""
     data: Mapping[str, str] | None = None
+
+
+class StackResource(Demand):
+    """The resource that waits: CloudFormation may have given the request up, and is asked for it.
+
+    A cancelled or deleted request leaves its invocation running. Whoever may not ask, or gets no answer, goes on as if
+    wanted. See https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackResourceDetail.html.
+    """
+
+    def __init__(self, request: Request, outbound: Outbound, log: Log) -> None:
+        super().__init__(request.requested_at)
+        self._request, self._outbound, self._log = request, outbound, log
+        self._asks, self._compared = bool(request.stack_id and request.logical_id), False
+
+    def still_wanted(self) -> bool:
+        """Ask CloudFormation; compare its clock with ours on the way."""
+        if not self._asks:
+            return True
+        try:
+            answer = self._outbound.call(
+                "cloudformation",
+                "describe_stack_resource",
+                StackName=self._request.stack_id,
+                LogicalResourceId=self._request.logical_id,
+            )
+        except ServiceErrors as error:
+            self._asks = False  # in this invocation, as asking may take its time
+            self._log.write("INFO", "CloudFormation does not say whether it still waits", error=text_of(error))
+            return True
+        signed_at = _signing_time(self._request.response_url)
+        if signed_at is None:
+            return True
+        self._compare_clocks(server_time(answer), signed_at)
+        detail = answer.get("StackResourceDetail", {})
+        return not given_up(
+            self._request.kind, signed_at, detail.get("ResourceStatus", ""), detail.get("LastUpdatedTimestamp")
+        )
+
+    def _compare_clocks(self, date: float | None, signed_at: float) -> None:
+        """Tell by the clock that signed the request how old it is."""
+        if date is not None and not self._compared:
+            self._compared = True
+            self.requested_at = self._outbound.now() - max(0.0, date - signed_at)
+
+
+def given_up(kind: str, signed_at: float, status: str, changed: datetime | None) -> bool:
+    """Say whether CloudFormation has gone on without an answer; all times are its own.
+
+    A state from before the request says nothing: it is not up to date.
+    """
+    if changed is None:
+        return False
+    later = changed.timestamp() - signed_at
+    return later > OTHER_REQUEST_SECONDS if status == f"{kind.upper()}_IN_PROGRESS" else later >= 0
 
 
 class Exchange(NamedTuple):
@@ -101,11 +154,12 @@ def handle(invocation: Invocation) -> None:
     outbound = invocation.outbound
     request = read_request(invocation.event, outbound.now())
     log = Log(outbound, request.request_id, request.logical_id, secrets_in(request.response_url))
-    if not may_answer(request.response_url):
-        log.write("ERROR", "There is no ResponseURL that may be answered (https only), so nothing is done")
+    if not may_answer(request.response_url, outbound.endpoint_url()):
+        log.write("ERROR", "There is no ResponseURL that may be answered (https at AWS only), so nothing is done")
         return
     log.write("INFO", "Received", kind=request.kind, physicalId=request.physical_id)
-    budget = TimeBudget(outbound, log, invocation.remaining, request.deadline)
+    demand = Demand(request.requested_at) if request.kind == "Delete" else StackResource(request, outbound, log)
+    budget = TimeBudget(outbound, log, invocation.remaining, request.progress.deadline, demand)
     exchange = Exchange(request, invocation, log, budget)
     answer = _answer(exchange)
     if answer:
@@ -116,39 +170,44 @@ def handle(invocation: Invocation) -> None:
 
 
 def read_request(event: object, now: float) -> Request:
-    """Read a request; never fails, as a malformed one is answered too."""
+    """Read a request; never fails, as a malformed one is answered too.
+
+    Clocks differ, so a time that has not come yet is taken for now.
+    """
     fields = _mapping(event)
     properties = _mapping(fields.get("ResourceProperties"))
     url = text_in(fields, "ResponseURL")
     window = longest_wait(properties)
     signed_at = _signing_time(url)
-    deadline = _number(exports.handed_over(fields).get("Deadline"))
-    if deadline is None:
-        deadline = (now if signed_at is None else signed_at) + window
+    first_seen = now if signed_at is None else min(signed_at, now)
+    progress = exports.read_progress(fields, now + window, now) or Progress(first_seen + window)
     return Request(
         kind=text_in(fields, "RequestType"),
-        is_link=text_in(fields, "ResourceType").endswith("Link"),
         response_url=url,
         stack_id=text_in(fields, "StackId"),
         request_id=text_in(fields, "RequestId"),
         logical_id=text_in(fields, "LogicalResourceId"),
         physical_id=text_in(fields, "PhysicalResourceId"),
         properties=properties,
-        requested_at=deadline - window if signed_at is None else signed_at,
-        deadline=deadline,
+        requested_at=min(now, progress.deadline - window) if signed_at is None else first_seen,
+        progress=progress,
     )
 
 
-def may_answer(url: str) -> bool:
-    """Allow https, and for tests http to this very machine."""
+def may_answer(url: str, endpoint_url: str = "") -> bool:
+    """Allow https to hosts of AWS; another one only where AWS itself is there, or on this machine: on a local AWS."""
     try:
-        parts = urlsplit(url)
+        parts, endpoint = urlsplit(url), urlsplit(endpoint_url).hostname or ""
+        host = parts.hostname or ""
+        host.encode("idna")
         usable = parts.port != 0 and url.isascii() and url.isprintable() and " " not in url
     except ValueError:
         return False
-    host = parts.hostname or ""
-    trusted = parts.scheme == "https" or (parts.scheme == "http" and re.fullmatch(LOOPBACK, host) is not None)
-    return usable and trusted and bool(host)
+    if not usable or not host or parts.scheme not in {"http", "https"}:
+        return False
+    if parts.scheme == "https" and re.fullmatch(AMAZON, host):
+        return True
+    return host == endpoint or re.fullmatch(LOOPBACK, endpoint) is not None
 
 
 def secrets_in(url: str) -> list[str]:
@@ -182,10 +241,6 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
 # -- what comes of it -------------------------------------------------------------------------------------------------
 
 
@@ -196,7 +251,7 @@ def _answer(exchange: Exchange) -> Answer | None:
         if request.kind == "Delete":
             return _delete(exchange)
         if request.kind in {"Create", "Update"}:
-            return _link(exchange) if request.is_link else _export(exchange)
+            return _export(exchange)
         reason = f"RequestType is {request.kind!r}. Allowed: Create, Update, Delete. Fix: send one of them."
     except MalformedError as error:
         reason = str(error)
@@ -207,68 +262,87 @@ def _answer(exchange: Exchange) -> Answer | None:
 
 
 def _export(exchange: Exchange) -> Answer | None:
-    request = exchange.request
+    request, invocation, budget = exchange.request, exchange.invocation, exchange.time
     export = read_export(request.stack_id, request.properties)
-    work = exports.export_work(export, exchange.invocation, exchange.time, request.requested_at)
-    return _tell(
-        exports.bring_to_end(work), export.physical_id, exchange, may_run_on=export.more_links or not export.wait
-    )
-
-
-def _link(exchange: Exchange) -> Answer | None:
-    """Go on waiting for the job of another resource."""
-    request = exchange.request
-    job_arn, more_links, _ = (checked(request.properties, name) for name in ("JobArn", "MoreLinks", "MaxWaitSeconds"))
-    work = exports.link_work(job_arn, exchange.invocation, exchange.time, request.requested_at)
-    physical_id = identity.link_id(job_arn, request.logical_id)
-    return _tell(exports.bring_to_end(work), physical_id, exchange, may_run_on=more_links == "true")
-
-
-def _tell(outcome: Outcome, physical_id: str, exchange: Exchange, *, may_run_on: bool) -> Answer | None:
-    """Make an outcome an answer; nothing when another invocation has taken over."""
+    require_home(export.dataset_arn, *invocation.home)
+    work = exports.prepare(export, invocation, budget, request.progress, updates=request.kind == "Update")
+    outcome = exports.bring_to_end(work)
     if outcome.kind == exports.HANDED_OVER:
         return None
-    job = outcome.job
-    if job and (outcome.kind == exports.ACTIVE or (outcome.kind == exports.RUNNING and may_run_on)):
-        return Answer(SUCCESS, physical_id, data=job.attributes())
-    return Answer(FAILED, physical_id, _reason(outcome, exchange), job.arn if job else "")
+    if outcome.kind in {exports.ACTIVE, exports.ACCEPTED} or (
+        export.more_links and outcome.kind in {exports.RUNNING, exports.MISSING}
+    ):
+        return Answer(SUCCESS, export.physical_id, data=outcome.job.attributes() if outcome.job else {})
+    nothing_started = request.kind == "Create" and not outcome.job_arn and outcome.kind == exports.REFUSED
+    physical_id = request.known_id if nothing_started else export.physical_id
+    return Answer(FAILED, physical_id, _reason(outcome, exchange), outcome.job_arn)
 
 
 def _reason(outcome: Outcome, exchange: Exchange) -> str:
     """Say why not, for people."""
     seconds = exchange.invocation.outbound.now() - exchange.request.requested_at
-    waited = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
     status = outcome.job.status if outcome.job else ""
+    runs_on = _runs_on(longest_wait(exchange.request.properties))
     if outcome.kind == exports.STRANDED:
-        rest = f". The dataset export job is {status}; {RUNS_ON}" if status else ""
+        rest = f". The dataset export job is {status}; {runs_on}" if status else ""
         return f"The function could not hand over to itself before its time ran out: {outcome.why}{rest}"
     if outcome.kind == exports.MISSING:
         why = outcome.why or "the request reached the function too late"
-        return f"There was no dataset export job to wait for after {waited}: {why}"
+        if outcome.job_arn:
+            return f"The dataset export job was asked for, and has not been seen after {_length(seconds)}; {runs_on}"
+        return f"There was no dataset export job to wait for after {_length(seconds)}: {why}"
     if outcome.kind == exports.RUNNING:
-        return f"The dataset export job is still {status} after {waited}; {RUNS_ON}"
+        return f"The dataset export job is still {status} after {_length(seconds)}; {runs_on}"
+    if outcome.kind == exports.GIVEN_UP:
+        return "CloudFormation does not wait for this request any longer, so nothing is started"
     return outcome.why or "Personalize gave no reason for CREATE FAILED."
 
 
-def _delete(exchange: Exchange) -> Answer:
+def _runs_on(longest_wait_seconds: int) -> str:
+    return (
+        "it runs on in Amazon Personalize, which can not stop a job. Deploying again joins it after a failed update, "
+        "or after a deployment with --no-rollback. After a failed first deployment CloudFormation removes the stack: "
+        f"it waits up to {_length(longest_wait_seconds)} more for the job, and then takes its role away, without which "
+        "the job fails; a new stack is a new identity that starts a new job. Raise max_wait first."
+    )
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+
+
+def _delete(exchange: Exchange) -> Answer | None:
     """Only wait: role and bucket are not pulled from under a running job."""
+    request = exchange.request
     try:
-        if not exchange.request.is_link:
-            _let_finish(exchange)
+        if not request.physical_id.endswith(NEVER_STARTED):
+            ids = _ids_of(request)
+            dataset_arn = checked(request.properties, "DatasetArn")
+            exports.let_finish(ids, dataset_arn, exchange.time, request.requested_at)
+    except InvocationEndingError:
+        why = exports.hand_over(exchange.invocation, exchange.time, request.progress)
+        if not why:
+            return None
+        exchange.log.write("WARNING", "The job still runs, and Delete could not hand over", error=why)
     except OutOfTimeError:
         exchange.log.write("WARNING", "The job still runs, and Delete waits no longer")
     except Exception as error:  # noqa: BLE001 - nothing may stop a Delete
         exchange.log.write("WARNING", "Delete does not wait", error=text_of(error))
-    return Answer(SUCCESS, exchange.request.known_id)
+    return Answer(SUCCESS, request.known_id)
 
 
-def _let_finish(exchange: Exchange) -> None:
-    request = exchange.request
-    dataset_arn = checked(request.properties, "DatasetArn")
-    physical_id = request.physical_id
-    if not identity.is_physical_id(physical_id):  # made up by CloudFormation for a Create without an answer
-        physical_id = read_export(request.stack_id, request.properties).physical_id
-    exports.let_finish([physical_id], dataset_arn, exchange.time)
+def _ids_of(request: Request) -> list[str]:
+    """List the exports whose jobs a Delete lets finish.
+
+    The properties say which: CloudFormation makes a physical id up for a Create without an answer. After a failed
+    Update the physical id may be that of another export, whose job may still run.
+    """
+    try:
+        derived = [read_export(request.stack_id, request.properties).physical_id]
+    except MalformedError:
+        derived = []
+    known = [request.physical_id] if identity.is_physical_id(request.physical_id) else []
+    return list(dict.fromkeys([*derived, *known]))
 
 
 # -- the answer -------------------------------------------------------------------------------------------------------
@@ -283,7 +357,9 @@ def deliver(answer: Answer, exchange: Exchange) -> None:
     log, outbound = exchange.log, exchange.invocation.outbound
     if answer.status == FAILED:
         log.write("ERROR", answer.reason, jobArn=answer.job_arn)
-    body = encode(exchange.request, answer._replace(reason=log.hide(answer.reason)), exchange.invocation.log_location)
+    shown = {name: log.hide(value) for name, value in (answer.data or {}).items()}
+    safe = answer._replace(reason=log.hide(answer.reason), data=shown)
+    body = encode(exchange.request, safe, exchange.invocation.log_location)
     tries, refusals = 0, 0
     while True:
         status, problem = _put(body, exchange)
@@ -305,10 +381,10 @@ def deliver(answer: Answer, exchange: Exchange) -> None:
 
 def _put(body: bytes, exchange: Exchange) -> tuple[int, str]:
     invocation = exchange.invocation
-    timeout = max(1.0, min(TIMEOUT_SECONDS, invocation.remaining() - RESERVE_SECONDS))
+    timeout = max(1.0, min(CALL_SECONDS, invocation.remaining() - RESERVE_SECONDS))
     try:
         status = invocation.outbound.put(exchange.request.response_url, body, timeout)
-    except (OSError, HTTPException) as error:
+    except (OSError, ValueError, HTTPException) as error:
         return 0, type(error).__name__  # its text may hold the URL
     return status, f"HTTP {status}"
 

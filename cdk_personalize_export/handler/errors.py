@@ -9,18 +9,29 @@ https://docs.aws.amazon.com/personalize/latest/dg/API_CreateDatasetExportJob.htm
 
 import re
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+)
 from botocore.exceptions import ConnectionError as UnreachableError
+
+from .outbound import NoAnswerError
 
 # What an error means: wait while there is time, wait a bounded time, answer with it.
 PASSING, PROPAGATING, FINAL = "passing", "propagating", "final"
-ServiceErrors = (ClientError, BotoCoreError)
+ServiceErrors = (ClientError, BotoCoreError, NoAnswerError)
 
 # Patterns are compiled when first needed: most requests meet no error.
 _PASSING = (
     "Throttl|TooManyReq|LimitExceeded|ResourceInUse|SlowDown|RequestTimeout|Unavailable|InternalFail|InternalServ"
 )
-_DENIED = "AccessDenied|NotAuthorized|UnauthorizedOperation"
+_DENIED = (  # the last two: a new role's credentials are on their way, too
+    "AccessDenied|NotAuthorized|UnauthorizedOperation|UnrecognizedClient|InvalidClientTokenId"
+)
 _ABOUT_PERMISSIONS = r"(?i)\b(roles?|permissions?|privileges?|access|assumed?|buckets?|s3)\b"
 _ABOUT_SHAPE = "(?i)validation errors? detected|failed to satisfy constraint"
 _NO_WAY = "; in a VPC, a function needs an interface endpoint of this service that lets it in, or a NAT gateway"
@@ -33,7 +44,7 @@ class RefusedError(Exception):
 def verdict(error: Exception) -> str:
     """Say what an error means; InvalidInput can mean anything, so its text decides."""
     if not isinstance(error, ClientError):
-        return PASSING if isinstance(error, HTTPClientError | UnreachableError) else FINAL
+        return PASSING if isinstance(error, HTTPClientError | UnreachableError | NoAnswerError) else FINAL
     code, message = code_of(error), str(error.response["Error"].get("Message"))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if re.search(_PASSING, code) or status >= 500 or status == 429:
@@ -43,6 +54,13 @@ def verdict(error: Exception) -> str:
     else:
         propagating = bool(re.search(_DENIED, code))
     return PROPAGATING if propagating else FINAL
+
+
+def may_have_been_heard(error: Exception) -> bool:
+    """Say whether the service may have done what it was asked for, though its answer did not arrive."""
+    if isinstance(error, ClientError):
+        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
+    return not isinstance(error, ConnectTimeoutError | EndpointConnectionError | NoCredentialsError)
 
 
 def code_of(error: ClientError) -> str:
@@ -55,5 +73,5 @@ def text_of(error: Exception) -> str:
     if isinstance(error, ClientError):
         message = error.response["Error"].get("Message") or "The service gave no reason."
         return f"{message} ({code_of(error)} from {error.operation_name})"
-    hint = _NO_WAY if isinstance(error, ConnectTimeoutError) else ""
+    hint = _NO_WAY if isinstance(error, ConnectTimeoutError | NoAnswerError) else ""
     return f"{error} ({type(error).__name__}){hint}"

@@ -6,75 +6,101 @@ asynchronously and goes on there (https://docs.aws.amazon.com/lambda/latest/dg/i
 """
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .errors import PASSING, RefusedError, ServiceErrors, text_of, verdict
+from .errors import PASSING, RefusedError, ServiceErrors, may_have_been_heard, text_of, verdict
 from .invocation import Invocation
 from .jobs import ACTIVE as JOB_ACTIVE
-from .jobs import Job, Jobs
+from .jobs import VISIBLE_POLL_SECONDS, VISIBLE_SECONDS, Job, Jobs
 from .properties import Export
-from .waiting import DeadlineReachedError, InvocationEndingError, OutOfTimeError, TimeBudget, retry_pause
+from .waiting import (
+    POLL_SECONDS,
+    DeadlineReachedError,
+    GivenUpError,
+    InvocationEndingError,
+    OutOfTimeError,
+    TimeBudget,
+    retry_pause,
+)
 
 LAST_LOOK_SECONDS = 30.0
 MOST_ERRORS = 6  # of looks at a job that is only let finish
 MOST_INVOKES = 5
+LINK_GAP_SECONDS = 120.0  # between the last look of a link and the request to the next
 
 # What came of it.
 ACTIVE = "the job is ACTIVE"
-RUNNING = "the job is accepted and not over, and nobody waits any longer"
+ACCEPTED = "the job was accepted, and nobody asked for more"
+RUNNING = "the job was not over when the time was"
 FAILED = "the job failed"
-MISSING = "there is no job"
+MISSING = "no job has been seen"
 REFUSED = "the job is refused"
 STRANDED = "the job could not be followed any longer"
+GIVEN_UP = "nobody waits any longer"
 HANDED_OVER = "another invocation goes on"
 
 
+class Progress(NamedTuple):
+    """What an invocation tells the one that goes on."""
+
+    deadline: float
+    refused_since: float | None = None
+    started: str = ""  # the name of the job this request has started
+    may_repeat: bool = True  # a hand-over whose answer got lost
+
+    def payload(self) -> dict[str, object]:
+        """Write it as JSON; what is as usual is left out."""
+        fields = {
+            "Deadline": self.deadline,
+            "RefusedSince": self.refused_since,
+            "Started": self.started or None,
+            "MayRepeat": None if self.may_repeat else False,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+
 class Outcome(NamedTuple):
-    """What came of the work: one of the constants above, the job if there is one, and why, word for word."""
+    """What came of the work: one of the constants above, the job as far as it is known, and why, word for word."""
 
     kind: str
     job: Job | None = None
     why: str = ""
+    job_arn: str = ""
 
 
 class Work(NamedTuple):
-    """An export to work on."""
+    """An export to work on, for whom, and what it takes."""
 
+    export: Export
     invocation: Invocation
     time: TimeBudget
-    requested_at: float
+    progress: Progress
     jobs: Jobs
-    run: Callable[[], Job]
-    look: Callable[[], Job | None]  # starts nothing
+    rejoins: bool  # whatever has become of the job, it is as good as asked for
+
+    @property
+    def since(self) -> float:
+        """From when on a failure belongs to this request.
+
+        To a later link also belongs what failed between the last look of the link before and its own request: it is the
+        same deployment, which must not start the job again.
+        """
+        return self.time.demand.requested_at - (LINK_GAP_SECONDS if self.export.later_link else 0)
 
 
-def export_work(export: Export, invocation: Invocation, time: TimeBudget, requested_at: float) -> Work:
-    """Prepare to start or join the job of an export."""
-    jobs = Jobs(time, export.dataset_arn)
+def prepare(
+    export: Export, invocation: Invocation, time: TimeBudget, progress: Progress, *, updates: bool = False
+) -> Work:
+    """Prepare to bring an export to its end.
 
-    def run() -> Job:
-        job = jobs.start_or_join(export, requested_at)
-        return jobs.follow(job) if export.wait else job
-
-    def look() -> Job | None:
-        found = jobs.find(export, requested_at)
-        return found if isinstance(found, Job) else None
-
-    return Work(invocation, time, requested_at, jobs, run, look)
-
-
-def link_work(job_arn: str, invocation: Invocation, time: TimeBudget, requested_at: float) -> Work:
-    """Prepare to go on waiting for the job of another resource."""
-    jobs = Jobs(time, job_arn)
-    return Work(
-        invocation,
-        time,
-        requested_at,
-        jobs,
-        run=lambda: jobs.follow(jobs.visible(job_arn)),
-        look=lambda: jobs.describe(job_arn),
-    )
+    Who does not wait for the end was promised no more than that Personalize accepts the job. So an update of such an
+    export joins its job whatever has become of it: the update may be a rollback, and a rollback starts nothing.
+    """
+    time.refused_since = progress.refused_since
+    jobs = Jobs(time, export.dataset_arn, progress.started)
+    return Work(export, invocation, time, progress, jobs, rejoins=updates and not export.wait)
 
 
 def bring_to_end(work: Work) -> Outcome:
@@ -82,18 +108,19 @@ def bring_to_end(work: Work) -> Outcome:
     try:
         job = _run(work)
     except InvocationEndingError:
-        why = hand_over(work.invocation, work.time)
-        return Outcome(STRANDED, _ours(work), why) if why else Outcome(HANDED_OVER)
+        why = hand_over(work.invocation, work.time, _progress_of(work))
+        return Outcome(STRANDED, _ours(work), why, _arn(work)) if why else Outcome(HANDED_OVER)
     except RefusedError as error:
-        return Outcome(REFUSED, _ours(work), str(error))
+        return Outcome(REFUSED, _ours(work), str(error), _arn(work))
+    except GivenUpError:
+        work.time.log.write("WARNING", "Nobody waits for this export any longer, so nothing is started")
+        return Outcome(GIVEN_UP, _ours(work), "", _arn(work))
     if job is None:
-        return Outcome(MISSING, None, work.time.last_error)
-    if not job.over:
-        return Outcome(RUNNING, job)
-    return Outcome(ACTIVE, job) if job.status == JOB_ACTIVE else Outcome(FAILED, job, job.failure_reason)
+        return Outcome(MISSING, None, work.time.last_error, _arn(work))
+    return Outcome(_kind(job, work), job, job.failure_reason, job.arn)
 
 
-def let_finish(physical_ids: list[str], neighbour_arn: str, time: TimeBudget) -> None:
+def let_finish(physical_ids: list[str], neighbour_arn: str, time: TimeBudget, requested_at: float) -> None:
     """Wait for the jobs of these exports that still run, if there are any; start nothing.
 
     Raises:
@@ -101,49 +128,79 @@ def let_finish(physical_ids: list[str], neighbour_arn: str, time: TimeBudget) ->
     """
     jobs = Jobs(time, neighbour_arn)
     for physical_id in physical_ids:
-        _let_finish(jobs, physical_id, time)
+        _let_finish(jobs, physical_id, time, requested_at + VISIBLE_SECONDS)
 
 
-def hand_over(invocation: Invocation, time: TimeBudget) -> str:
+def hand_over(invocation: Invocation, time: TimeBudget, progress: Progress) -> str:
     """Invoke this function again to go on; give why that was not possible, or nothing.
 
     Lambda stops a chain of 16 by itself (https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html); the
-    longest wait takes 4.
+    longest wait takes 4. A call whose answer got lost may have been heard, and is repeated once; the invocation it
+    makes may not repeat one. So lost answers add one invocation to each of the chain, and do not multiply them.
     """
-    payload = json.dumps({**invocation.event, "HandOver": {"Deadline": time.deadline}})
-    why = ""
+    why, unheard = "", 0
     for attempt in range(MOST_INVOKES):
+        luggage = progress._replace(may_repeat=progress.may_repeat and not unheard).payload()
+        payload = json.dumps({**invocation.event, "HandOver": luggage}, ensure_ascii=False, separators=(",", ":"))
         try:
-            client = invocation.outbound.client("lambda")
-            client.invoke(FunctionName=invocation.function_arn, InvocationType="Event", Payload=payload)
+            invocation.outbound.call(
+                "lambda",
+                "invoke",
+                FunctionName=invocation.function_arn,
+                InvocationType="Event",
+                Payload=payload.encode("utf-8", "backslashreplace"),  # JSON's own way to write half a surrogate pair
+            )
         except ServiceErrors as error:
             why = text_of(error)
+            unheard += may_have_been_heard(error)
         else:
             time.log.write("INFO", "Handed over to the next invocation")
             return ""
-        if time.remaining() < time.margin / 2:
+        if unheard > progress.may_repeat or time.remaining() < time.margin / 2:
             break  # what is left is for the answer
         invocation.outbound.sleep(min(2.0**attempt, time.margin / 10))
     return why
 
 
-def handed_over(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give what the invocation before handed over with the event."""
-    found = event.get("HandOver")
-    return found if isinstance(found, Mapping) else {}
+def read_progress(event: Mapping[str, Any], latest_deadline: float, now: float) -> Progress | None:
+    """Read what the invocation before handed over with the event; nothing when there is none, or it makes no sense."""
+    luggage = event.get("HandOver")
+    if not isinstance(luggage, Mapping):
+        return None
+    deadline, refused_since, started = (luggage.get(name) for name in ("Deadline", "RefusedSince", "Started"))
+    end = _number(deadline)
+    if end is None:
+        return None
+    refused = _number(refused_since)
+    return Progress(
+        deadline=min(end, latest_deadline),
+        refused_since=None if refused is None else min(refused, now),
+        started=started if isinstance(started, str) else "",
+        may_repeat=luggage.get("MayRepeat") is not False,
+    )
+
+
+def _kind(job: Job, work: Work) -> str:
+    if job.status == JOB_ACTIVE:
+        return ACTIVE
+    if job.over and not work.rejoins:
+        return FAILED
+    return RUNNING if work.export.wait else ACCEPTED
 
 
 def _run(work: Work) -> Job | None:
     if not work.time.over():
         try:
-            return work.run()
+            job = work.jobs.start_or_join(work.export, lambda: work.since, rejoin=work.rejoins)
+            return work.jobs.follow(job) if work.export.wait else job
         except DeadlineReachedError:
             work.time.log.write("WARNING", "The deadline has passed")
     last = work.time.extended(LAST_LOOK_SECONDS)
     try:
         while True:
             try:
-                return work.look()
+                found = work.jobs.find(work.export, work.since, rejoin=work.rejoins)
+                return found if isinstance(found, Job) else None
             except ServiceErrors as error:  # noqa: PERF203 - the loop is for errors
                 last.wait_out(error)
     except OutOfTimeError:
@@ -154,11 +211,28 @@ def _run(work: Work) -> Job | None:
 def _ours(work: Work) -> Job | None:
     """Give the job last seen, unless it failed before this request."""
     job = work.jobs.seen
-    return None if job is None or job.failed_before(work.requested_at) else job
+    return None if job is None or work.jobs.failed_before(job, work.since) else job
 
 
-def _let_finish(jobs: Jobs, physical_id: str, time: TimeBudget) -> None:
-    errors = 0
+def _arn(work: Work) -> str:
+    """Give the ARN of the job, also of one that was accepted and has not been seen yet."""
+    job = _ours(work)
+    return job.arn if job else work.jobs.accepted_arn
+
+
+def _progress_of(work: Work) -> Progress:
+    return Progress(work.time.deadline, work.time.refused_since, work.jobs.started, work.progress.may_repeat)
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _let_finish(jobs: Jobs, physical_id: str, time: TimeBudget, visible_at: float) -> None:
+    errors, before = 0, None
     while errors < MOST_ERRORS and not time.over():
         try:
             attempts = list(jobs.attempts(physical_id))
@@ -168,8 +242,17 @@ def _let_finish(jobs: Jobs, physical_id: str, time: TimeBudget) -> None:
             time.pause(retry_pause(errors, time.outbound.chance()))
             errors += 1
             continue
-        if not attempts or attempts[-1].over:
-            return
         errors = 0
-        created = attempts[-1].created
-        time.poll(created.timestamp() if created else time.outbound.now())
+        if not attempts:
+            if time.outbound.now() >= visible_at:
+                return
+            time.pause(VISIBLE_POLL_SECONDS)  # one that has just been started may be unknown yet
+            continue
+        newest = attempts[-1]
+        if newest.over or newest.same_stop(before):
+            return
+        before = newest
+        if newest.in_progress:
+            time.poll(newest.created.timestamp() if newest.created else time.outbound.now())
+        else:
+            time.pause(POLL_SECONDS)

@@ -29,11 +29,6 @@ def is_physical_id(text: str) -> bool:
     return re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,44}-[a-z2-7]{12}", text) is not None
 
 
-def link_id(job_arn: str, logical_id: str) -> str:
-    """Name a link, which waits for the job of another resource."""
-    return f"{job_arn.rpartition('/')[2]}-link-{_digest(job_arn, logical_id)}"
-
-
 def attempt_name(export: str, attempt: int) -> str:
     """Name one job of an export; attempts are counted from 1."""
     return export if attempt == 1 else f"{export}-{attempt}"

@@ -26,6 +26,12 @@ class Invocation(NamedTuple):
         """Where the log of this invocation is, for people to find."""
         return f"{self.context.log_group_name}, stream {self.context.log_stream_name}"
 
+    @property
+    def home(self) -> tuple[str, str]:
+        """Account and Region of this function."""
+        _, _, _, region, account, *_ = self.function_arn.split(":")
+        return account, region
+
     def remaining(self) -> float:
         """Tell the seconds until Lambda ends this invocation, 15 minutes after its start at the latest."""
         return float(self.context.get_remaining_time_in_millis()) / 1000

@@ -6,16 +6,18 @@ status as a free string and every member as optional
 in order (id, id-2, ...); `decide` is a pure function of what was seen.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from . import identity
-from .errors import RefusedError, ServiceErrors, code_of
+from .errors import RefusedError, ServiceErrors, code_of, may_have_been_heard
+from .outbound import NoAnswerError, server_time
 from .properties import Export
-from .waiting import TimeBudget
+from .waiting import POLL_SECONDS, TimeBudget
 
 ACTIVE, FAILED = "ACTIVE", "CREATE FAILED"
 ATTRIBUTES = (  # in the order of Job
@@ -33,6 +35,8 @@ ATTRIBUTES = (  # in the order of Job
 )
 VISIBLE_SECONDS = 60.0  # how long a new job may be unknown to Describe (inferred)
 VISIBLE_POLL_SECONDS = 2.0
+LATE_SECONDS = 60.0  # a job that is started later after the request is only started if somebody still waits
+CLOCK_MARGIN_SECONDS = 3.0  # two clocks are compared by HTTP's Date, which counts whole seconds
 
 
 class Job(NamedTuple):
@@ -55,6 +59,16 @@ class Job(NamedTuple):
         """Say whether it has ended, well or not."""
         return self.status in {ACTIVE, FAILED}
 
+    @property
+    def in_progress(self) -> bool:
+        """Say whether it is on its way; states other resources of Personalize know count, too."""
+        return not self.status or re.search(r"\b(PENDING|IN_PROGRESS|STOPPING)$", self.status) is not None
+
+    def same_stop(self, before: "Job | None") -> bool:
+        """Say whether it is in an unknown state that has not changed since before, and so may never."""
+        known = self.over or self.in_progress
+        return not known and before is not None and (self.status, self.updated) == (before.status, before.updated)
+
     def failed_before(self, moment: float) -> bool:
         """Say whether it failed before a moment."""
         return self.status == FAILED and self.updated is not None and self.updated.timestamp() < moment
@@ -64,12 +78,19 @@ class Job(NamedTuple):
         return dict(zip(ATTRIBUTES, map(_shown, self), strict=True))
 
 
-def decide(attempts: Sequence[Job], requested_at: float) -> Job | int:
-    """Give the job to join, or the attempt to start: only when all others failed before the request."""
+def decide(attempts: Sequence[Job], since: float, started: str = "", *, rejoin: bool = False) -> Job | int:
+    """Give the job to join, or the attempt to start: only when all others failed, and before this request.
+
+    Args:
+        attempts: What was seen, in order.
+        since: From when on a failure belongs to this request.
+        started: The job this request has started: it starts no other.
+        rejoin: Whether a job that has failed is as good as any.
+    """
     for job in attempts:
         if job.status != FAILED:
             return job
-    if attempts and not attempts[-1].failed_before(requested_at):
+    if attempts and (rejoin or attempts[-1].name == started or not attempts[-1].failed_before(since)):
         return attempts[-1]
     return len(attempts) + 1
 
@@ -115,21 +136,36 @@ def read_job(described: Mapping[str, Any], arn: str) -> Job:
 class Jobs:
     """The jobs in the account and Region of a dataset or of another job."""
 
-    def __init__(self, time: TimeBudget, neighbour_arn: str) -> None:
+    def __init__(self, time: TimeBudget, neighbour_arn: str, started: str = "") -> None:
         self.seen: Job | None = None  # the last one, to report when time runs out
+        self.started = started  # the name of the job this request has started, or may have
+        self._accepted = ""
         self._time = time
         self._neighbour_arn = neighbour_arn
-        self._client = time.outbound.client("personalize", identity.region_in(neighbour_arn))
+        self._ahead = 0.0  # the clock of Personalize, compared with ours
+
+    @property
+    def accepted_arn(self) -> str:
+        """The ARN of the job that Personalize has accepted, or may have, seen or not; nothing when there is none."""
+        name = self._accepted or self.started
+        return identity.job_arn(self._neighbour_arn, name) if name else ""
+
+    def failed_before(self, job: Job, moment: float) -> bool:
+        """Say whether a job failed before a moment of our clock."""
+        return job.failed_before(moment + self._ahead - CLOCK_MARGIN_SECONDS)
 
     def describe(self, arn: str) -> Job | None:
         """Look at a job; there may be none."""
         try:
-            answer = self._client.describe_dataset_export_job(datasetExportJobArn=arn)
+            answer = self._call("describe_dataset_export_job", datasetExportJobArn=arn)
         except ClientError as error:
             if code_of(error) == "ResourceNotFoundException":
                 return None
             raise
-        job, before = read_job(answer["datasetExportJob"], arn), self.seen
+        described = answer.get("datasetExportJob")
+        if not described:
+            raise NoAnswerError("DescribeDatasetExportJob answered without the job")
+        job, before = read_job(described, arn), self.seen
         if before is None or (before.arn, before.status) != (job.arn, job.status):
             self._time.log.write("INFO", "Job seen", jobName=job.name, status=job.status)
         self.seen = job
@@ -145,34 +181,52 @@ class Jobs:
             if job is None or job.status != FAILED:
                 return
 
-    def find(self, wanted: Export, requested_at: float) -> Job | int:
-        """Give the job to join, or the attempt to start."""
+    def find(self, wanted: Export, since: float, *, rejoin: bool = False) -> Job | int:
+        """Give the job to join, or the attempt to start; see `decide`."""
         attempts = []
         for job in self.attempts(wanted.physical_id):
             require_ours(job, wanted)
             attempts.append(job)
-        return decide(attempts, requested_at)
+        moment = since + self._ahead - CLOCK_MARGIN_SECONDS
+        return decide(attempts, moment, self.started, rejoin=rejoin)
 
-    def start_or_join(self, wanted: Export, requested_at: float) -> Job:
-        """Give the job of an export, started if need be; it may have failed within this request."""
+    def start_or_join(self, wanted: Export, since: Callable[[], float], *, rejoin: bool = False) -> Job:
+        """Give the job of an export, started if need be; it may have failed within this request.
+
+        Raises:
+            GivenUpError: It would have to be started, and nobody waits for it any longer.
+        """
         while True:
             try:
-                found = self.find(wanted, requested_at)
+                moment = since()
+                found = self.find(wanted, moment, rejoin=rejoin)
+                if not isinstance(found, Job) and self._is_late(found):
+                    self._time.require_demand()
+                    if since() < moment:
+                        continue  # the request is older than it seemed
                 job = found if isinstance(found, Job) else self._begin(wanted, found)
             except ServiceErrors as error:
                 self._time.wait_out(error)
                 continue
             self._time.succeeded()
-            if job is found or job.status != FAILED:
+            if job is found or rejoin or job.status != FAILED:
                 return job
             self._time.pause(VISIBLE_POLL_SECONDS)  # the next look judges the failure
 
     def follow(self, job: Job) -> Job:
         """Wait for the end of a job."""
-        since = self._time.outbound.now()
+        since, before = self._time.outbound.now(), None
         while not job.over:
-            self._time.poll(job.created.timestamp() if job.created else since)
-            job = self.visible(job.arn)
+            if job.same_stop(before):
+                raise RefusedError(
+                    f"The dataset export job is {job.status}, which is neither ACTIVE nor CREATE FAILED nor anything "
+                    f"this release knows, and has not changed within {POLL_SECONDS:.0f} s"
+                )
+            if job.in_progress:
+                self._time.poll(job.created.timestamp() if job.created else since)
+            else:
+                self._time.pause(POLL_SECONDS)
+            before, job = job, self.visible(job.arn)
         return job
 
     def visible(self, arn: str) -> Job:
@@ -201,7 +255,10 @@ class Jobs:
         if attempt > identity.LAST_ATTEMPT:
             raise RefusedError(f"All {identity.LAST_ATTEMPT} attempts have failed. Fix: change the generation.")
         name = identity.attempt_name(wanted.physical_id, attempt)
-        if self._create(wanted, name):
+        new = self._create(wanted, name)
+        self._accepted = name
+        if new:
+            self.started = name
             self._time.log.write("INFO", "Job started", jobName=name)
             if wanted.wait:  # no export is over at once
                 self._time.poll(self._time.outbound.now())
@@ -215,7 +272,8 @@ class Jobs:
         if wanted.kms_key_arn:
             target["kmsKeyArn"] = wanted.kms_key_arn
         try:
-            self._client.create_dataset_export_job(
+            self._call(
+                "create_dataset_export_job",
                 jobName=name,
                 datasetArn=wanted.dataset_arn,
                 ingestionMode=wanted.ingestion_mode,
@@ -223,11 +281,31 @@ class Jobs:
                 jobOutput={"s3DataDestination": target},
                 **({"tags": wanted.tags} if wanted.tags else {}),
             )
-        except ClientError as error:
-            if code_of(error) == "ResourceAlreadyExistsException":
+        except ServiceErrors as error:
+            if isinstance(error, ClientError) and code_of(error) == "ResourceAlreadyExistsException":
                 return False
+            if may_have_been_heard(error):
+                self.started = name
             raise
         return True
+
+    def _is_late(self, attempt: int) -> bool:
+        return attempt > 1 or self._time.outbound.now() - self._time.demand.requested_at > LATE_SECONDS
+
+    def _call(self, operation: str, **parameters: Any) -> Any:
+        outbound = self._time.outbound
+        try:
+            answer = outbound.call("personalize", operation, identity.region_in(self._neighbour_arn), **parameters)
+        except ClientError as error:
+            self._note_clock(error.response)
+            raise
+        self._note_clock(answer)
+        return answer
+
+    def _note_clock(self, answer: Mapping[str, Any]) -> None:
+        date = server_time(answer)
+        if date is not None:
+            self._ahead = date - self._time.outbound.now()
 
 
 def _shown(value: str | datetime | None) -> str:

@@ -10,19 +10,19 @@ from .outbound import Outbound
 
 
 class Log:
-    """The log of one request; what would give its ResponseURL away is blanked."""
+    """The log of one request; what would give its ResponseURL away is blanked, and a line stays one line."""
 
     def __init__(self, outbound: Outbound, request_id: str, logical_id: str, secrets: Sequence[str]) -> None:
         self._outbound = outbound
         self._started = outbound.now()
-        self._fields = {"requestId": request_id, "logicalId": logical_id}
         self._secrets = secrets
+        self._fields = {"requestId": self._shown(request_id), "logicalId": self._shown(logical_id)}
 
     def write(self, level: str, message: str, **fields: object) -> None:
         """Write a line, with the seconds since this invocation began to work."""
         elapsed = round(self._outbound.now() - self._started, 1)
-        shown = {name: self.hide(str(value)) for name, value in fields.items()}
-        line = {"level": level, "message": self.hide(message), **self._fields, **shown, "elapsed": elapsed}
+        shown = {name: self._shown(value) for name, value in fields.items()}
+        line = {"level": level, "message": self._shown(message), **self._fields, **shown, "elapsed": elapsed}
         self._outbound.write_line(json.dumps(line))
 
     def hide(self, text: str) -> str:
@@ -30,3 +30,6 @@ class Log:
         for secret in self._secrets:
             text = text.replace(secret, "[hidden]")
         return text
+
+    def _shown(self, value: object) -> str:
+        return " ".join(self.hide(str(value)).splitlines())

@@ -39,14 +39,14 @@ _RULES = {
     "RoleArn": Rule("arn:.+", "the ARN of the role Personalize writes with", "pass a destination with a role"),
     "Bucket": Rule("[^/]+", "the name of a bucket", "pass an ExportDestination"),
     "Prefix": Rule("(.*/)?", "nothing, or what ends with /", "pass an ExportDestination"),
-    "MaxWaitSeconds": Rule("0*[1-9][0-9]{0,8}", "whole seconds, 1 or more", "set max_wait", str(LONGEST_WAIT_SECONDS)),
+    "MaxWaitSeconds": Rule(
+        "0{0,9}[1-9][0-9]{0,8}", "whole seconds, 1 or more", "set max_wait", str(LONGEST_WAIT_SECONDS)
+    ),
     "Wait": Rule("true|false", "true, false", "set wait to True or False", "true"),
     "MoreLinks": Rule("true|false", "true, false", "leave it to the construct", "false"),
+    "LinkNumber": Rule("[1-9][0-9]{0,2}", "a number from 1 to 999", "leave it to the construct", "1"),
     "KmsKeyArn": Rule(".*"),
     "Generation": Rule("(?s:.*)"),
-    "JobArn": Rule(
-        _ARN + "dataset-export-job/.+", "the ARN of an export job", "pass DatasetExportJobArn of the link before"
-    ),
 }
 
 
@@ -65,7 +65,8 @@ class Export(NamedTuple):
     kms_key_arn: str
     tags: list[dict[str, str]]
     wait: bool
-    more_links: bool
+    more_links: bool  # another resource goes on waiting when this one's time is over
+    later_link: bool  # another resource has waited before
 
     def output_path(self, job_name: str) -> str:
         """Give every job a prefix of its own, as AWS promises no object names."""
@@ -82,7 +83,7 @@ def read_export(stack_id: str, properties: Mapping[str, Any]) -> Export:
     Raises:
         MalformedError: A property is missing or wrong.
     """
-    given = {name: checked(properties, name) for name in _RULES if name != "JobArn"}
+    given = {name: checked(properties, name) for name in _RULES}
     destination = f"s3://{given['Bucket']}/{given['Prefix']}"
     longest = _LONGEST_DESTINATION - len(given["JobNamePrefix"])
     if len(destination) > longest:
@@ -102,6 +103,7 @@ def read_export(stack_id: str, properties: Mapping[str, Any]) -> Export:
         tags=_tags(properties),
         wait=given["Wait"] == "true",
         more_links=given["MoreLinks"] == "true",
+        later_link=given["LinkNumber"] != "1",
     )
 
 
@@ -116,6 +118,20 @@ def checked(properties: Mapping[str, Any], name: str) -> str:
     if not re.fullmatch(rule.pattern, value):
         raise MalformedError(f"{name} is {value!r}. Allowed: {rule.allowed}. Fix: {rule.fix}.")
     return value
+
+
+def require_home(dataset_arn: str, account: str, region: str) -> None:
+    """Check that a dataset is where the function is, as its job can be nowhere else.
+
+    Raises:
+        MalformedError: It is not.
+    """
+    its_region, its_account = dataset_arn.split(":")[3:5]
+    if (its_account, its_region) != (account, region):
+        raise MalformedError(
+            f"DatasetArn is {dataset_arn!r}, of account {its_account} in {its_region}. Allowed: a dataset of account "
+            f"{account} in {region}, where this function is. Fix: deploy the stack where the dataset is."
+        )
 
 
 def longest_wait(properties: Mapping[str, Any]) -> int:

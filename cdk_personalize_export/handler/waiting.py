@@ -17,6 +17,7 @@ JITTER = 0.05  # only ever longer: that bounds the number of polls
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 2.0, 30.0
 PROPAGATION_SECONDS = 120.0  # until IAM and bucket policies have reached every server (inferred)
 LONGEST_MARGIN_SECONDS, MARGIN_SHARE = 60.0, 0.25  # to hand over or answer in
+ASK_SECONDS = 180.0  # how often it is asked whether somebody still waits
 
 
 class OutOfTimeError(Exception):
@@ -29,6 +30,21 @@ class DeadlineReachedError(OutOfTimeError):
 
 class InvocationEndingError(OutOfTimeError):
     """The invocation's: another goes on."""
+
+
+class GivenUpError(Exception):
+    """Nobody waits any longer for what is being done."""
+
+
+class Demand:
+    """Who asked for the work, as far as the work must know: since when, and whether somebody still waits."""
+
+    def __init__(self, requested_at: float) -> None:
+        self.requested_at = requested_at
+
+    def still_wanted(self) -> bool:
+        """Say whether somebody still waits; True when that cannot be known. May correct `requested_at`."""
+        return True
 
 
 def poll_pause(age: float, chance: float) -> float:
@@ -48,11 +64,15 @@ def retry_pause(errors: int, chance: float) -> float:
 class TimeBudget:
     """The time that is left, of the request and of the invocation."""
 
-    def __init__(self, outbound: Outbound, log: Log, remaining: Callable[[], float], deadline: float) -> None:
+    def __init__(
+        self, outbound: Outbound, log: Log, remaining: Callable[[], float], deadline: float, demand: Demand
+    ) -> None:
         self.outbound = outbound
         self.log = log
         self.remaining = remaining
         self.deadline = deadline
+        self.demand = demand
+        self._asked_at = outbound.now()
         self.margin = min(LONGEST_MARGIN_SECONDS, MARGIN_SHARE * remaining())
         self.refused_since: float | None = None
         self.last_error = ""
@@ -68,7 +88,10 @@ class TimeBudget:
         Raises:
             DeadlineReachedError: The request's time ended before.
             InvocationEndingError: The invocation's time did, less a margin to hand over or answer in.
+            GivenUpError: Nobody waits any longer.
         """
+        if self.outbound.now() - self._asked_at >= ASK_SECONDS:
+            self.require_demand()
         until_deadline = self.deadline - self.outbound.now()
         until_end = self.remaining() - self.margin
         length = min(seconds, until_deadline, until_end)
@@ -76,6 +99,16 @@ class TimeBudget:
             self.outbound.sleep(length)
         if length < seconds:
             raise DeadlineReachedError if until_deadline <= until_end else InvocationEndingError
+
+    def require_demand(self) -> None:
+        """Ask whether somebody still waits.
+
+        Raises:
+            GivenUpError: Nobody does.
+        """
+        self._asked_at = self.outbound.now()
+        if not self.demand.still_wanted():
+            raise GivenUpError
 
     def poll(self, born: float) -> None:
         """Wait until the next look at a job of that time of birth."""
@@ -110,4 +143,6 @@ class TimeBudget:
 
     def extended(self, seconds: float) -> "TimeBudget":
         """Give a budget of its own to a last look after the deadline."""
-        return TimeBudget(self.outbound, self.log, self.remaining, self.outbound.now() + seconds)
+        return TimeBudget(
+            self.outbound, self.log, self.remaining, self.outbound.now() + seconds, Demand(self.demand.requested_at)
+        )

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from tests.lifecycle.lifecycle_cloudformation import FAILED, LIMIT_BYTES, SUCCESS, TIMED_OUT, Request, secrets_of
-from tests.lifecycle.lifecycle_world import CREATE, DESCRIBE, Started, World
+from tests.lifecycle.lifecycle_world import ASK, CREATE, DESCRIBE, Started, World
 
 if TYPE_CHECKING:
     from tests.lifecycle.lifecycle_cloudformation import CloudFormation
@@ -28,6 +28,9 @@ ONE_POLL_SECONDS = 40.0  # 38.85 s between two polls, and the calls
 PUT_RETRIES_SECONDS = 240.0  # an answer may be this old when it arrives
 LONGEST_PHYSICAL_ID_BYTES = 1024
 MOST_REFUSALS = 2
+LINK_GAP_SECONDS = 120.0
+OTHER_REQUEST_SECONDS = 10.0
+NOBODY_WAITS_SECONDS = 61.0  # a job is started without asking in the first minute of a request
 
 
 def excuse(request: Request) -> str:
@@ -113,30 +116,44 @@ class Checks:
         self._calls_read = len(calls)
         if other := {name for name in made if name.startswith(("Delete", "Untag"))}:
             self._broken(f"something is deleted: {other}")
-        if other := self._world.calls.keys() - {CREATE, DESCRIBE, "Invoke", "sleep", "log", "put"}:
+        if other := self._world.calls.keys() - {CREATE, DESCRIBE, ASK, "Invoke", "sleep", "log", "put"}:
             self._broken(f"the handler calls what it has no permission for: {other}")
 
     # -- when a job is started ---------------------------------------------------------------------------------------
 
     def _job_started(self, started: Started) -> None:
         request, world = started.request, self._world
-        if request.kind == "Delete" or request.is_link:
+        if request.kind == "Delete":
             self._broken(f"{started.name} was started by a request that starts nothing", request)
             return
         if started.base != request.base_name():
             self._broken(f"{started.name} is not the name the contract derives: {request.base_name()}", request)
-        if started.at > request.deadline + CLOCK_SECONDS:
+        if started.at > request.deadline + CLOCK_SECONDS + world.skew:
             self._broken(f"{started.name} was started after the deadline", request)
         if started.attempt > 1:
             before = world.job(started.base if started.attempt == 2 else f"{started.base}-{started.attempt - 1}")
             if before is None or before["status"] != "CREATE FAILED":
                 self._broken(f"{started.name} was started though the attempt before has not failed", request)
-            elif before["lastUpdatedDateTime"] >= request.signed_at:
+            elif before["lastUpdatedDateTime"] >= request.sent_at:
                 self._broken(f"{started.name} was started for a request that the attempt before belongs to", request)
-        # A rollback to an export whose success was told before its end, and which has failed since, looks to the
-        # handler like the Update that repairs it: nothing in the event tells the two apart. All else starts nothing.
-        if request.rollback and not (request.rolled_back_to_unfinished and started.attempt > 1):
+        if request.rollback:
             self._broken(f"a rollback started {started.name}", request)
+        late = bool(request.outcome) and started.at > request.ended_at + NOBODY_WAITS_SECONDS
+        if late and not _deaf(request) and not self._asked_for_again(request):
+            self._broken(f"{started.name} was started though nobody had waited for it any more", request)
+        others = [one.name for one in world.started.values() if one.request is request and one is not started]
+        if others:
+            self._broken(f"one request started {started.name} beside {others}", request)
+
+    def _asked_for_again(self, request: Request) -> bool:
+        """Whether CloudFormation asked for the same again at once, faster than it can: that looks like one request."""
+        same = ("RequestType", "LogicalResourceId", "StackId")
+        return any(
+            other is not request
+            and all(other.event[name] == request.event[name] for name in same)
+            and 0 <= other.sent_at - request.signed_at <= OTHER_REQUEST_SECONDS + 1
+            for other in self._cloudformation.requests
+        )
 
     # -- when an answer arrives --------------------------------------------------------------------------------------
 
@@ -163,6 +180,11 @@ class Checks:
 
     def _success(self, request: Request, answer: dict[str, Any]) -> None:
         data, world = answer.get("Data", {}), self._world
+        early = world.now < request.deadline - CLOCK_SECONDS - world.skew
+        if not data and request.properties.get("MoreLinks") == "true":
+            if early:
+                self._broken("a link that is not the last answered before its time", request)
+            return
         if data.keys() != ATTRIBUTES:
             self._broken(f"attributes are missing or unknown: {sorted(data)}", request)
             return
@@ -175,26 +197,27 @@ class Checks:
             self._broken("SUCCESS says ACTIVE of a job that is not", request)
         if data["Status"] != "ACTIVE" and not request.may_run_on:
             self._broken(f"SUCCESS while the job is {data['Status']}", request)
-        if data["Status"] == "CREATE FAILED" or (
+        failed_before = (
             job["status"] == "CREATE FAILED" and job["lastUpdatedDateTime"] < world.now - PUT_RETRIES_SECONDS
-        ):
+        )
+        if not request.rejoins and (data["Status"] == "CREATE FAILED" or failed_before):
             self._broken("SUCCESS of a failed job", request)
         waits = request.properties.get("Wait") != "false"
-        if data["Status"] != "ACTIVE" and waits and world.now < request.deadline - CLOCK_SECONDS:
+        if data["Status"] != "ACTIVE" and waits and early:
             self._broken("a link that is not the last answered before its time", request)
+        if data["Status"] == "ACTIVE" and waits:
+            self._in_time(request, job)
+
+    def _in_time(self, request: Request, job: dict[str, Any]) -> None:
         first = not request.outcome  # an event that is delivered again is answered again, whenever that is
-        if data["Status"] == "ACTIVE" and not request.faults and waits and first:
-            seconds = world.now - max(job["lastUpdatedDateTime"], request.sent_at)
+        if not request.faults and first:
+            seconds = self._world.now - max(job["lastUpdatedDateTime"], request.sent_at)
             self.answered_after.append(seconds)
             if seconds > ONE_POLL_SECONDS:
                 self._broken(f"the answer came {seconds:.0f} s after the job was ACTIVE", request)
 
     def _belongs(self, request: Request, answer: dict[str, Any], started: Started, job: dict[str, Any]) -> None:
         data, given = answer["Data"], request.properties
-        if request.is_link:
-            if data["DatasetExportJobArn"] != given["JobArn"]:
-                self._broken("a link answered about another job", request)
-            return
         if started.base != request.base_name() or answer["PhysicalResourceId"] != started.base:
             self._broken(f"SUCCESS with the job or the id of another identity: {started.name}", request)
         known = self._bases.setdefault(started.base, json.dumps(identity(request)))
@@ -211,14 +234,14 @@ class Checks:
         told = [data["DatasetArn"], data["IngestionMode"], data["OutputPath"], data["KmsKeyArn"]]
         if not shown == wanted == told:
             self._broken(f"the job exports {shown}, wanted is {wanted}, told was {told}", request)
-        if data["CreationDateTime"] != iso(job["creationDateTime"]):
+        if data["CreationDateTime"] != iso(job["creationDateTime"] + self._world.personalize_ahead):
             self._broken("the creation time told is not the job's", request)
 
     def _failure(self, request: Request, reason: str) -> None:
         world = self._world
         if request.faults:
             return
-        names = [name for name, started in world.started.items() if started.base == _base(request)]
+        names = [name for name, started in world.started.items() if started.base == request.base_name()]
         if not names:
             return
         job = world.job(names[-1])
@@ -227,8 +250,11 @@ class Checks:
         last_seen = min(world.now, request.deadline) - ONE_POLL_SECONDS
         if job["status"] == "ACTIVE" and job["lastUpdatedDateTime"] < last_seen:
             self._broken(f"FAILED though the job has been ACTIVE: {reason}", request)
-        stale = job["status"] == "CREATE FAILED" and job["lastUpdatedDateTime"] < request.signed_at
-        if stale and not request.is_link and job.get("failureReason", "") in reason:
+        gap = LINK_GAP_SECONDS if request.later_link else 0.0
+        stale = (
+            job["status"] == "CREATE FAILED" and job["lastUpdatedDateTime"] < request.signed_at - gap - CLOCK_SECONDS
+        )
+        if stale and not world.skew and job.get("failureReason", "") in reason:
             self._broken(f"FAILED with a failure of an earlier request: {reason}", request)
 
 
@@ -243,7 +269,6 @@ def iso(epoch: float) -> str:
     return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _base(request: Request) -> str:
-    if not request.is_link:
-        return request.base_name()
-    return str(request.properties["JobArn"]).rpartition("/")[2]
+def _deaf(request: Request) -> bool:
+    """Whether CloudFormation could not be asked, in which case everything goes on as if wanted."""
+    return any(fault.startswith(ASK) for fault in request.faults)

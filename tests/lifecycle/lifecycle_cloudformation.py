@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tests.lifecycle.lifecycle_world import ACCOUNT, FUNCTION, REGION, World, dataset_arn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 LINK_SECONDS = 3360
 ANSWER_SECONDS = 240
@@ -27,7 +27,7 @@ LIMIT_BYTES = 4096
 URL_LIVES_SECONDS = 7200
 REFUSED, TAKEN = 403, 200
 FAILED_ROLLBACKS = 3
-EXPORT, LINK = "Custom::PersonalizeDatasetExport", "Custom::PersonalizeDatasetExportLink"
+EXPORT = "Custom::PersonalizeDatasetExport"
 SUCCESS, FAILED, TIMED_OUT, CANCELLED = "SUCCESS", "FAILED", "TIMED_OUT", "CANCELLED"
 
 Properties = dict[str, Any]
@@ -56,14 +56,15 @@ class Spec:
         for number in range(count):
             waits = min(LINK_SECONDS, self.max_wait - number * LINK_SECONDS)
             link = {"ServiceTimeout": str(waits + ANSWER_SECONDS), "MaxWaitSeconds": str(waits)}
-            links.append(link if number == count - 1 else {**link, "MoreLinks": "true"})
+            more = {} if number == count - 1 else {"MoreLinks": "true"}
+            later = {"LinkNumber": str(number + 1)} if number else {}
+            links.append({**link, **more, **later})
         return links
 
-    def resources(self) -> Iterator[tuple[str, str, Callable[[dict[str, str]], Properties]]]:
-        """Yields logical id, type and what makes the properties out of the attributes of the resource before."""
-        first, *others = self.links()
+    def resources(self) -> Iterator[tuple[str, Properties]]:
+        """Yields logical ids and properties: one export, as many times as it takes to wait for it."""
         bucket, _, folder = self.destination.removeprefix("s3://").partition("/")
-        export = {
+        export: Properties = {
             "ServiceToken": FUNCTION,
             "ExportId": "Shop/Interactions",
             "JobNamePrefix": self.prefix,
@@ -71,7 +72,6 @@ class Spec:
             "IngestionMode": self.mode,
             "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{self.role}",
             "Bucket": bucket,
-            **first,
         }
         optional = {
             "Prefix": folder,
@@ -81,17 +81,8 @@ class Spec:
             "Wait": "" if self.wait else "false",
         }
         export.update({name: value for name, value in optional.items() if value})
-        yield self.logical_id, EXPORT, lambda _before: export
-        for number, waiting in enumerate(others, start=2):
-            yield (
-                f"{self.logical_id}Link{number}",
-                LINK,
-                lambda before, waiting=waiting: {  # type: ignore[misc]
-                    "ServiceToken": FUNCTION,
-                    "JobArn": before["DatasetExportJobArn"],
-                    **waiting,
-                },
-            )
+        for number, waiting in enumerate(self.links(), start=1):
+            yield self.logical_id if number == 1 else f"{self.logical_id}Link{number}", {**export, **waiting}
 
 
 @dataclass(frozen=True)
@@ -99,12 +90,10 @@ class Resource:
     """A custom resource as the stack knows it."""
 
     logical_id: str
-    kind: str
     properties: Properties
     physical_id: str
-    attributes: dict[str, str] = field(default_factory=dict)
+    complete: bool = False
     failed: bool = False
-    answered_early: bool = False  # SUCCESS was told while the job was still running, as wait=False and links allow
 
 
 @dataclass
@@ -115,8 +104,9 @@ class Request:
     event: dict[str, Any]
     sent_at: float
     rollback: bool = False
-    rolled_back_to_unfinished: bool = False
+    cleanup: bool = False
     outcome: str = ""
+    ended_at: float = 0.0
     reason: str = ""
     physical_id: str = ""
     data: dict[str, str] = field(default_factory=dict)
@@ -137,8 +127,13 @@ class Request:
         return found
 
     @property
-    def is_link(self) -> bool:
-        return bool(self.event["ResourceType"] == LINK)
+    def later_link(self) -> bool:
+        return "LinkNumber" in self.properties
+
+    @property
+    def rejoins(self) -> bool:
+        """Whether it was promised no more than that the job is accepted, and so joins whatever has become of it."""
+        return self.kind == "Update" and self.properties.get("Wait") == "false"
 
     @property
     def signed_at(self) -> float:
@@ -186,6 +181,7 @@ class Stack:
     stack_id: str
     spec: Spec
     resources: dict[str, Resource] = field(default_factory=dict)
+    stable: dict[str, Resource] = field(default_factory=dict)  # as the last operation that succeeded left it
     complete: bool = False
 
 
@@ -207,6 +203,7 @@ class CloudFormation:
         self.next_delay: float = 0.5
         self.next_duplicate: float | None = None
         self.next_unreachable = False
+        self.states: dict[tuple[str, str], tuple[str, float]] = {}  # what DescribeStackResource says, and since when
         self._by_url: dict[str, Request] = {}
         self._operation: Operation | None = None
         self._request_id = ""
@@ -288,51 +285,49 @@ class CloudFormation:
     def _settle(self, request: Request, outcome: str) -> None:
         if request.outcome:
             return
-        request.outcome = outcome
+        request.outcome, request.ended_at = outcome, self.world.now
+        if not request.cleanup:
+            status = f"{request.kind.upper()}_{'COMPLETE' if outcome == SUCCESS else 'FAILED'}"
+            self._note(request.event["StackId"], request.event["LogicalResourceId"], status)
         self.history.append(f"{request.kind}{' (rollback)' if request.rollback else ''} {outcome}")
         self._next()
 
     def _deploy(self, stack: Stack, spec: Spec, *, rollback: bool) -> Operation:
-        undo: list[tuple[str, Resource | None, Properties]] = []
+        attempted: dict[str, Properties] = {}
         replaced: list[Resource] = []
-        attributes: dict[str, str] = {}
         wanted = []
-        for logical_id, kind, template in spec.resources():
+        for logical_id, properties in spec.resources():
             wanted.append(logical_id)
-            properties = template(attributes)
             have = stack.resources.get(logical_id)
             if have is not None and have.properties == properties and not have.failed:
-                attributes = have.attributes
                 continue
-            created = have is None or not have.attributes
+            created = have is None or not have.complete
             if created:
-                have = Resource(logical_id, kind, properties, "")
+                have = Resource(logical_id, properties, "")
             assert have is not None
-            undo.append((logical_id, None if created else have, properties))
+            attempted[logical_id] = properties
             request = self._request(
                 stack, "Create" if created else "Update", replace(have, properties=properties), have
             )
             yield request
-            attributes = request.data
             self._take_over(stack, have, request, created=created)
             if request.outcome != SUCCESS:
                 if rollback:
-                    yield from self._roll_back(stack, undo)
+                    yield from self._roll_back(stack, attempted)
                 return
             if not created and request.physical_id != have.physical_id:
                 replaced.append(have)
         for logical_id in [name for name in stack.resources if name not in wanted]:
             yield self._request(stack, "Delete", stack.resources.pop(logical_id))
         for old in replaced:
-            yield self._request(stack, "Delete", old)
-        stack.spec, stack.complete = spec, True
+            yield self._request(stack, "Delete", old, cleanup=True)
+        stack.spec, stack.stable, stack.complete = spec, dict(stack.resources), True
 
     def _take_over(self, stack: Stack, have: Resource, request: Request, *, created: bool) -> None:
         """Notes what came of a Create or an Update."""
         if request.outcome == SUCCESS:
-            early = request.data.get("Status") != "ACTIVE"
             stack.resources[have.logical_id] = Resource(
-                have.logical_id, have.kind, request.properties, request.physical_id, request.data, answered_early=early
+                have.logical_id, request.properties, request.physical_id, complete=True
             )
         elif created:
             made_up = f"Shop-{have.logical_id}-{self._uuid()[:12].upper()}"
@@ -341,40 +336,53 @@ class CloudFormation:
             adopted = request.physical_id if self.adopts_failed_ids else ""
             stack.resources[have.logical_id] = replace(have, physical_id=adopted or have.physical_id, failed=True)
 
-    def _roll_back(self, stack: Stack, undo: list[tuple[str, Resource | None, Properties]]) -> Operation:
-        superfluous = []
-        for logical_id, old, attempted in undo:
-            if old is None:
-                continue
-            for _ in range(FAILED_ROLLBACKS):  # after a failed one the user lets CloudFormation continue
-                now = stack.resources[logical_id]
-                before = replace(now, properties=attempted)
-                request = self._request(stack, "Update", replace(now, properties=old.properties), before, rollback=True)
-                request.rolled_back_to_unfinished = old.answered_early
-                yield request
-                if request.outcome == SUCCESS:
-                    if request.physical_id != now.physical_id:
-                        superfluous.append(before)
-                    self._take_over(stack, old, request, created=False)
-                    break
-        for logical_id, old, _ in reversed(undo):
-            if old is None:
-                yield self._request(stack, "Delete", stack.resources.pop(logical_id))
+    def _roll_back(self, stack: Stack, attempted: dict[str, Properties]) -> Operation:
+        """Goes back to the last stable state, whatever was left in between."""
+        superfluous: list[Resource] = []
+        for logical_id, left in list(stack.resources.items()):
+            old = stack.stable.get(logical_id)
+            if old is not None and (logical_id in attempted or left != old):
+                before = replace(left, properties=attempted.get(logical_id, left.properties))
+                yield from self._restore(stack, old, before, superfluous)
+        for logical_id in reversed([name for name in stack.resources if name not in stack.stable]):
+            yield self._request(stack, "Delete", stack.resources.pop(logical_id))
         for resource in superfluous:
-            yield self._request(stack, "Delete", resource)
+            yield self._request(stack, "Delete", resource, cleanup=True)
         if not stack.complete:
             self.stack = None if not stack.resources else stack
+        elif not any(resource.failed for resource in stack.resources.values()):
+            stack.stable = dict(stack.resources)
+
+    def _restore(self, stack: Stack, old: Resource, before: Resource, superfluous: list[Resource]) -> Operation:
+        for _ in range(FAILED_ROLLBACKS):  # after a failed one the user lets CloudFormation continue
+            now = stack.resources[old.logical_id]
+            request = self._request(stack, "Update", replace(now, properties=old.properties), before, rollback=True)
+            yield request
+            if request.outcome == SUCCESS:
+                if request.physical_id != now.physical_id:
+                    superfluous.append(before)
+                self._take_over(stack, old, request, created=False)
+                return
 
     def _delete(self, stack: Stack) -> Operation:
         for logical_id in reversed(list(stack.resources)):
             yield self._request(stack, "Delete", stack.resources.pop(logical_id))
         self.stack = None
 
-    def _request(
-        self, stack: Stack, kind: str, resource: Resource, old: Resource | None = None, *, rollback: bool = False
+    def _request(  # noqa: PLR0913 - a request is made of that much
+        self,
+        stack: Stack,
+        kind: str,
+        resource: Resource,
+        old: Resource | None = None,
+        *,
+        rollback: bool = False,
+        cleanup: bool = False,
     ) -> Request:
         """Sends a request, and sees to it that it ends."""
         world = self.world
+        if not cleanup:  # of which DescribeStackResource says nothing: the logical id is another resource's
+            self._note(stack.stack_id, resource.logical_id, f"{kind.upper()}_IN_PROGRESS")
         event: dict[str, Any] = {
             "RequestType": kind,
             "ServiceToken": FUNCTION,
@@ -382,14 +390,14 @@ class CloudFormation:
             "StackId": stack.stack_id,
             "RequestId": self._request_id if kind == "Create" else self._uuid(),
             "LogicalResourceId": resource.logical_id,
-            "ResourceType": resource.kind,
+            "ResourceType": EXPORT,
             "ResourceProperties": resource.properties,
         }
         if kind != "Create":
             event["PhysicalResourceId"] = resource.physical_id
         if kind == "Update" and old is not None:
             event["OldResourceProperties"] = old.properties
-        request = Request(event["ResponseURL"], event, world.now, rollback=rollback)
+        request = Request(event["ResponseURL"], event, world.now, rollback=rollback, cleanup=cleanup)
         request.unreachable, self.next_unreachable = self.next_unreachable, False
         self.requests.append(request)
         self._by_url[request.url] = request
@@ -403,8 +411,11 @@ class CloudFormation:
         world.at(request.expires_at, lambda: self._settle(request, TIMED_OUT))
         return request
 
+    def _note(self, stack_id: str, logical_id: str, status: str) -> None:
+        self.states[stack_id, logical_id] = status, self.world.now + self.world.cloudformation_ahead
+
     def _url(self) -> str:
-        date = datetime.fromtimestamp(int(self.world.now), timezone.utc)
+        date = datetime.fromtimestamp(int(self.world.now + self.world.cloudformation_ahead), timezone.utc)
         credential = f"AKIA{self.world.random.getrandbits(64):016X}%2F{date:%Y%m%d}%2F{REGION}%2Fs3%2Faws4_request"
         return (
             f"https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/arn%3Aaws%3Acloudformation%3A"

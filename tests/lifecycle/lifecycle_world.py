@@ -17,8 +17,11 @@ import threading
 import traceback
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import formatdate
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import boto3
 from botocore import UNSIGNED
@@ -28,7 +31,7 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from cdk_personalize_export.handler.cloudformation import handle
 from cdk_personalize_export.handler.invocation import Invocation as HandlerInvocation
-from cdk_personalize_export.handler.outbound import Outbound
+from cdk_personalize_export.handler.outbound import CALL_SECONDS, NoAnswerError, Outbound
 from personalize_local.service import ApiError, Call, Caller, Fault, PersonalizeService, Settings
 from tests.lifecycle.lifecycle_strand import Strand
 
@@ -46,7 +49,7 @@ TIMEOUT_SECONDS = 900.0
 RETRY_SECONDS = (60.0, 120.0)
 LAMBDA_LOOP_LIMIT = 16
 LONGEST_ASYNC_PAYLOAD_BYTES = 262_144
-CREATE, DESCRIBE = "CreateDatasetExportJob", "DescribeDatasetExportJob"
+CREATE, DESCRIBE, ASK = "CreateDatasetExportJob", "DescribeDatasetExportJob", "DescribeStackResource"
 JOB_NAME = re.compile(r"(?P<base>.+-[a-z2-7]{12})(-(?P<attempt>\d+))?")
 SCHEMA = {
     "type": "record",
@@ -116,6 +119,7 @@ class Trouble:
     creates: deque[str] = field(default_factory=deque)  # the same, for CreateDatasetExportJob only
     puts: deque[str] = field(default_factory=deque)
     invokes: deque[str] = field(default_factory=deque)
+    asks: deque[str] = field(default_factory=deque)  # the same, for DescribeStackResource
     jobs: deque[tuple[float, str]] = field(default_factory=deque)  # how long, and why it fails or nothing
     denied_until: float = 0.0
     denial: str = "AccessDeniedException"
@@ -149,7 +153,7 @@ TEXTS = {
 }
 CODES = {"Final": "InvalidInputException"}
 STATUSES = {"InternalFailure": 500, "ServiceUnavailableException": 503}
-SLOW_SECONDS = 20.0
+SLOW_SECONDS = 9.0
 LATE_SECONDS = 40.0
 
 
@@ -160,7 +164,8 @@ class World:
 
     def __init__(self, seed: int = 0, concurrent_jobs: int = 5) -> None:
         self.now = START
-        self.clock_offset = 0.0
+        self.clock_offset = 0.0  # of the function's clock
+        self.personalize_ahead = self.cloudformation_ahead = 0  # of theirs; whole seconds
         self.random = random.Random(seed)  # noqa: S311 - plays dice, protects nothing
         self.trouble = Trouble()
         self.objects = Objects()
@@ -178,8 +183,15 @@ class World:
         self._ended: dict[str, dict[str, Any]] = {}
         settings = Settings(job_seconds=100.0, resource_seconds=0.0, concurrent_jobs=concurrent_jobs)
         self.served: list[Call] = []
-        self.service = PersonalizeService(settings, self.objects, clock=lambda: self.now, record=self.served.append)
+        self.service = PersonalizeService(
+            settings, self.objects, clock=lambda: self.now + self.personalize_ahead, record=self.served.append
+        )
         self._make_datasets()
+
+    @property
+    def skew(self) -> float:
+        """By how much the clocks are apart, beyond what NTP leaves."""
+        return float(max(abs(self.cloudformation_ahead), abs(self.personalize_ahead)))
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -225,6 +237,8 @@ class World:
                 found = self.service.call(DESCRIBE, {"datasetExportJobArn": arn}, HERE)["datasetExportJob"]
             except ApiError:
                 return None
+            for time in ("creationDateTime", "lastUpdatedDateTime"):  # told by its own clock
+                found = {**found, time: found[time] - self.personalize_ahead}
             if found["status"] not in ("ACTIVE", "CREATE FAILED"):
                 return dict(found)
             self._ended[name] = found
@@ -397,6 +411,13 @@ class WorldOutbound(Outbound):
     def chance(self) -> float:
         return self._world.random.random()
 
+    def within(self, seconds: float, action: Callable[[], Any]) -> Any:
+        del seconds  # the wire keeps to the budget of a call by itself, in the model's time
+        return action()
+
+    def endpoint_url(self) -> str:
+        return ""
+
     def write_line(self, line: str) -> None:
         self._invocation.call("log", lambda: self._world.lines.append((self._invocation.request, line)), 0)
 
@@ -410,10 +431,10 @@ class WorldOutbound(Outbound):
         if kind != "ok":
             request.faults.append(f"PUT: {kind}")
         seconds = timeout if kind in ("timeout", "unheard", "late", "dead") else 0.2
-        status: int = self._invocation.call("put", lambda: self._put(kind, url, body), seconds)
+        status: int = self._invocation.call("put", lambda: self._deliver(kind, url, body), seconds)
         return status
 
-    def _put(self, kind: str, url: str, body: bytes) -> int:
+    def _deliver(self, kind: str, url: str, body: bytes) -> int:
         world, cloudformation = self._world, self._world.cloudformation
         if kind in ("500", "503", "403", "429"):
             self._invocation.request.trouble_until(world.now + 20)
@@ -448,7 +469,7 @@ def _client(service: str, region: str) -> Any:
     """A real client; botocore itself tries once, as "resent" plays its second try without its sleeping in real time."""
     config = Config(retries={"total_max_attempts": 1}, signature_version=UNSIGNED)
     client = _session().client(service, region_name=region, config=config)
-    client.meta.events.register("before-send", _send_personalize if service == "personalize" else _send_lambda)
+    client.meta.events.register("before-send", SENDERS[service])
     return client
 
 
@@ -457,12 +478,18 @@ def _session() -> Any:
     return boto3.session.Session(aws_access_key_id="fake", aws_secret_access_key="fake", region_name=REGION)
 
 
+def _date(seconds: float) -> dict[str, str]:
+    return {"Date": formatdate(int(seconds), usegmt=True)}
+
+
 def _text(header: str | bytes) -> str:
     return header.decode() if isinstance(header, bytes) else header
 
 
 def _response(request: Any, status: int, body: object) -> AWSResponse:
-    return AWSResponse(request.url, status, {}, _Raw(json.dumps(body).encode()))
+    world = _running.invocation.world
+    headers = _date(world.now + world.personalize_ahead)
+    return AWSResponse(request.url, status, headers, _Raw(json.dumps(body).encode()))
 
 
 def _error(request: Any, error: ApiError) -> AWSResponse:
@@ -476,7 +503,7 @@ def _send_personalize(request: Any, **_: object) -> AWSResponse:
     trouble = _next_trouble(invocation.world, operation)
     if trouble:
         invocation.request.faults.append(f"{operation}: {trouble}")
-    seconds = SLOW_SECONDS if trouble == "slow" else 0.1
+    seconds = {"slow": SLOW_SECONDS, "dead": CALL_SECONDS, "too slow": CALL_SECONDS}.get(trouble, 0.1)
 
     def effect() -> AWSResponse:
         try:
@@ -487,6 +514,8 @@ def _send_personalize(request: Any, **_: object) -> AWSResponse:
             answer_ = _response(request, 200, answer)
         if trouble == "unheard":
             raise ReadTimeoutError(endpoint_url=request.url)
+        if trouble == "too slow":
+            raise NoAnswerError("no answer within 10 s")
         return answer_
 
     result: AWSResponse = invocation.call(operation, effect, seconds)
@@ -506,6 +535,8 @@ def _answer(invocation: Invocation, operation: str, params: dict[str, Any], trou
     world = invocation.world
     if trouble == "lost":
         raise ConnectionClosedError(endpoint_url="https://personalize")
+    if trouble == "dead":
+        raise NoAnswerError("no answer within 10 s")
     if trouble in TEXTS:
         raise ApiError(CODES.get(trouble, trouble), TEXTS[trouble], STATUSES.get(trouble, 400))
     if operation == CREATE:
@@ -561,6 +592,38 @@ def _send_lambda(request: Any, **_: object) -> AWSResponse:
 
     result: AWSResponse = invocation.call("Invoke", effect, 0.1)
     return result
+
+
+def _send_cloudformation(request: Any, **_: object) -> AWSResponse:
+    invocation: Invocation = _running.invocation
+    world = invocation.world
+    params = parse_qs(_text(request.body))
+    trouble = world.trouble.asks.popleft() if world.trouble.asks else ""
+    if trouble:
+        invocation.request.faults.append(f"{ASK}: {trouble}")
+
+    def effect() -> AWSResponse:
+        if trouble == "dead":
+            raise NoAnswerError("no answer within 10 s")
+        if trouble:
+            text = f"<ErrorResponse><Error><Code>{trouble}</Code><Message>no</Message></Error></ErrorResponse>"
+            return AWSResponse(request.url, 403, {}, _Raw(text.encode()))
+        (stack,), (logical_id,) = params["StackName"], params["LogicalResourceId"]
+        status, changed = world.cloudformation.states[stack, logical_id]
+        text = (
+            '<DescribeStackResourceResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">'
+            "<DescribeStackResourceResult><StackResourceDetail>"
+            f"<LogicalResourceId>{logical_id}</LogicalResourceId><ResourceStatus>{status}</ResourceStatus>"
+            f"<LastUpdatedTimestamp>{datetime.fromtimestamp(changed, timezone.utc).isoformat()}</LastUpdatedTimestamp>"
+            "</StackResourceDetail></DescribeStackResourceResult></DescribeStackResourceResponse>"
+        )
+        return AWSResponse(request.url, 200, _date(world.now + world.cloudformation_ahead), _Raw(text.encode()))
+
+    result: AWSResponse = invocation.call(ASK, effect, CALL_SECONDS if trouble == "dead" else 0.1)
+    return result
+
+
+SENDERS = {"personalize": _send_personalize, "lambda": _send_lambda, "cloudformation": _send_cloudformation}
 
 
 def dataset_arn(kind: str) -> str:

@@ -35,12 +35,24 @@ JOB_SECONDS = st.sampled_from([0.5, 5.0, 30.0, 61.0, 200.0, 842.0, 1500.0, 3355.
 REASONS = st.sampled_from(["", "", "", "Insufficient privileges.", "\U0001d4aechlecht: ✗ " * 900, '"\\\x00' * 1500])
 WHEN = st.sampled_from(["before", "after"])
 PASSING = ["ThrottlingException", "LimitExceededException", "ResourceInUseException", "InternalFailure"]
-CALLS = st.sampled_from([*PASSING, "ServiceUnavailableException", "lost", "unheard", "slow"])
+CALLS = st.sampled_from([*PASSING, "ServiceUnavailableException", "lost", "unheard", "slow", "dead", "too slow"])
 CREATES = st.sampled_from(
-    [*PASSING, "lost", "unheard", "resent", "InvalidInputException", "Final", "TooManyTagsException"]
+    [
+        *PASSING,
+        "lost",
+        "unheard",
+        "resent",
+        "dead",
+        "too slow",
+        "InvalidInputException",
+        "Final",
+        "TooManyTagsException",
+    ]
 )
 PUTS = st.sampled_from(["500", "503", "429", "403", "reset", "timeout", "unheard", "late"])
 INVOKES = st.sampled_from(["TooManyRequestsException", "lost", "unheard"])
+ASKS = st.sampled_from(["AccessDenied", "Throttling", "dead"])
+MINUTES_APART = st.sampled_from([0, 0, 0, -300, -60, 60, 300])
 DENIALS = st.sampled_from(["AccessDeniedException", "InvalidInputException"])
 CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "dataset": st.sampled_from(["INTERACTIONS", "ITEMS"]),
@@ -88,6 +100,11 @@ def failing_hand_overs(kinds: list[str]) -> Misfortune:
     return lambda world, _: world.trouble.invokes.extend(kinds)
 
 
+def cloudformation_says_nothing(kinds: list[str]) -> Misfortune:
+    """Nobody may ask, or nobody answers, whether somebody still waits."""
+    return lambda world, _: world.trouble.asks.extend(kinds)
+
+
 def job(seconds: float, reason: str) -> Misfortune:
     """The next job lasts this long, and may fail."""
     return lambda world, _: world.trouble.jobs.append((seconds, reason))
@@ -133,7 +150,7 @@ def name_taken(attempt: str, reason: str) -> Misfortune:
 
     def strikes(world: World, cloudformation: CloudFormation) -> None:
         current = cloudformation.current
-        if current is not None and not current.is_link:
+        if current is not None:
             world.add_foreign_job(current.base_name() + attempt, 10.0, reason)
 
     return strikes
@@ -158,6 +175,7 @@ MISFORTUNE: st.SearchStrategy[Misfortune] = st.one_of(
     st.builds(failing_hand_overs, st.lists(INVOKES, min_size=1, max_size=7)),
     st.builds(failing_calls, CALLS, st.sampled_from([1, 2, 5, 30])),
     st.builds(failing_creates, st.lists(CREATES, min_size=1, max_size=3)),
+    st.builds(cloudformation_says_nothing, st.lists(ASKS, min_size=1, max_size=3)),
     st.builds(lost_answers, st.lists(PUTS, min_size=1, max_size=4)),
     st.builds(permissions_on_their_way, st.sampled_from([10, 60, 110, 300]), DENIALS),
     st.builds(invisible_jobs, st.sampled_from([0.0, 3.0, 50.0])),
@@ -183,9 +201,18 @@ class Lifecycle(RuleBasedStateMachine):
         wait=st.sampled_from([60, 300, 900, HOUR]),
         reuse=st.booleans(),
         adopts=st.booleans(),
+        apart=st.tuples(MINUTES_APART, MINUTES_APART),
     )
-    def a_user_with_an_app(self, seed: int, wait: int, reuse: bool, adopts: bool) -> None:  # noqa: FBT001 - drawn
+    def a_user_with_an_app(
+        self,
+        seed: int,
+        wait: int,
+        reuse: bool,  # noqa: FBT001 - drawn
+        adopts: bool,  # noqa: FBT001 - drawn
+        apart: tuple[int, int],
+    ) -> None:
         self.world.random.seed(seed)
+        self.world.personalize_ahead, self.world.cloudformation_ahead = apart
         self.spec = Spec(max_wait=wait)
         self.cloudformation.reuse_request_id = reuse
         self.cloudformation.adopts_failed_ids = adopts

@@ -22,7 +22,7 @@ from cdk_personalize_export.handler.cloudformation import (
 )
 from cdk_personalize_export.handler.invocation import Invocation
 from cdk_personalize_export.handler.log import Log
-from cdk_personalize_export.handler.waiting import TimeBudget
+from cdk_personalize_export.handler.waiting import Demand, TimeBudget
 from tests.unit.handler import world
 from tests.unit.handler.world import SIGNATURE, FakeOutbound, event
 
@@ -42,7 +42,7 @@ def reason_of(body: bytes) -> str:
 def deliver(outbound: FakeOutbound, url: str, *, seconds: float = 900, answer: Answer | None = None) -> None:
     invocation = Invocation({}, world.Context(outbound, seconds), outbound)
     log = Log(outbound, "r", "l", secrets_in(URL))
-    budget = TimeBudget(outbound, log, invocation.remaining, 0)
+    budget = TimeBudget(outbound, log, invocation.remaining, 0, Demand(0))
     exchange = Exchange(REQUEST._replace(response_url=url), invocation, log, budget)
     cloudformation.deliver(answer or Answer(SUCCESS, "id", data={}), exchange)
 

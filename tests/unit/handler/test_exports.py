@@ -30,8 +30,9 @@ CREATE, DESCRIBE = "CreateDatasetExportJob", "DescribeDatasetExportJob"
 LOG = "log: /aws/lambda/export, stream 2026/01/02/[$LATEST]0123456789abcdef"
 RUNS_ON = (
     "it runs on in Amazon Personalize, which can not stop a job. Deploying again joins it after a failed update, or "
-    "after a deployment with --no-rollback. After a failed first deployment CloudFormation removes the stack, and a "
-    "new stack is a new identity that starts a new job: raise max_wait first."
+    "after a deployment with --no-rollback. After a failed first deployment CloudFormation removes the stack: it waits "
+    "up to 56 min more for the job, and then takes its role away, without which the job fails; a new stack is a new "
+    "identity that starts a new job. Raise max_wait first."
 )
 TOO_LATE = "the request reached the function too late"
 OURS: dict[str, Any] = {
@@ -100,8 +101,10 @@ def test_a_rolled_back_update_starts_no_second_job(outbound: FakeOutbound, serve
     assert outbound.sleeps == []
 
 
-@pytest.mark.parametrize("state", ["CREATE PENDING", "SOMETHING NEW"])
-def test_a_job_in_an_unknown_state_is_waited_for(outbound: FakeOutbound, server: AnswerServer, state: str) -> None:
+@pytest.mark.parametrize("state", ["CREATE PENDING", "UPDATE IN_PROGRESS", "CREATE STOPPING", ""])
+def test_a_job_in_a_state_that_will_pass_is_waited_for(
+    outbound: FakeOutbound, server: AnswerServer, state: str
+) -> None:
     outbound.personalize.running = state
     run(outbound, event("create", server.url))
     assert server.answer["Data"]["Status"] == "ACTIVE"
@@ -201,7 +204,7 @@ def test_a_duplicate_that_can_not_see_the_job_yet_joins_it_too(outbound: FakeOut
 def test_a_job_that_never_becomes_visible_is_reported(outbound: FakeOutbound, server: AnswerServer) -> None:
     outbound.personalize.invisible_seconds = 1e6
     run(outbound, event("create", server.url))
-    assert server.answer["Reason"] == f"Personalize has not known the job {ARN} for 60 s ({LOG})"
+    assert server.answer["Reason"] == f"Personalize has not known the job {ARN} for 60 s (job: {ARN}; {LOG})"
     assert outbound.sleeps == [pytest.approx(2.05), *[2] * 30]
 
 
@@ -299,8 +302,9 @@ def test_a_wait_is_told_in_minutes_from_two_on(
 ) -> None:
     outbound.personalize.seconds = 999
     run(outbound, event("create", server.url, MaxWaitSeconds=wait))
+    runs_on = RUNS_ON.replace("56 min", waited)
     assert server.answer["Reason"] == (
-        f"The dataset export job is still CREATE IN_PROGRESS after {waited}; {RUNS_ON} (job: {ARN}; {LOG})"
+        f"The dataset export job is still CREATE IN_PROGRESS after {waited}; {runs_on} (job: {ARN}; {LOG})"
     )
 
 
@@ -324,7 +328,7 @@ def test_the_hand_over_is_the_event_with_the_deadline_and_nothing_else(
     outbound.personalize.seconds = 2000
     request = event("create", server.url)
     handle(Invocation(request, Context(outbound, 900), outbound))
-    assert outbound.invocations == [{**request, "HandOver": {"Deadline": START + 3360}}]
+    assert outbound.invocations == [{**request, "HandOver": {"Deadline": START + 3360, "Started": ID}}]
     assert server.bodies == []
     assert outbound.invoked == [(f"/2015-03-31/functions/{quote(FUNCTION)}/invocations", "Event")]
 
@@ -366,12 +370,12 @@ def test_a_hand_over_leaves_time_for_the_answer(outbound: FakeOutbound, server: 
         outbound.time += 10.0 * (what == "before call" and outbound.time - started > 839.9)
 
     outbound.effect = slow
-    outbound.invoke_refusals = [Refusal("ServiceException", status=500) for _ in range(99)]
+    outbound.invoke_refusals = [Refusal("TooManyRequestsException", status=429) for _ in range(99)]
     run(outbound, event("create", server.url))
     assert outbound.time - started < 900
     assert len(outbound.invoke_refusals) == 99 - 3
     assert server.answer["Reason"].startswith(
-        "The function could not hand over to itself before its time ran out: no (Service"
+        "The function could not hand over to itself before its time ran out: no (TooMany"
     )
 
 
@@ -481,20 +485,48 @@ def test_when_another_link_follows_the_deadline_is_a_success(
     assert server.answer["Data"]["DatasetExportJobArn"] == ARN
 
 
-def test_when_another_link_follows_a_request_without_a_job_still_fails(
+def test_when_another_link_follows_a_request_that_still_waits_for_its_turn_is_a_success(
     outbound: FakeOutbound, server: AnswerServer
 ) -> None:
-    outbound.time = START + 3400
+    outbound.personalize.refusals[CREATE] = [Refusal("LimitExceededException")] * 999
     run(outbound, event("create", server.url, MoreLinks="true"))
-    assert server.answer["Status"] == "FAILED"
+    assert outbound.time == START + 3360
+    assert (server.answer["Status"], server.answer["Data"]) == ("SUCCESS", {})
+    assert server.answer["PhysicalResourceId"] == ID
 
 
-def test_a_link_waits_for_the_job_it_is_given(outbound: FakeOutbound, server: AnswerServer) -> None:
+def test_when_another_link_follows_a_job_that_failed_still_fails(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.reason = "no"
+    run(outbound, event("create", server.url, MoreLinks="true"))
+    assert server.answer["Reason"] == f"no (job: {ARN}; {LOG})"
+
+
+def test_a_link_joins_the_job_of_the_export(outbound: FakeOutbound, server: AnswerServer) -> None:
     outbound.personalize.add(ID, **OURS)
     run(outbound, event("link", server.url))
     assert outbound.personalize.count(CREATE) == 0
     assert server.answer["Data"]["Status"] == "ACTIVE"
-    assert server.answer["PhysicalResourceId"] == f"{ID}-link-gysdaqc4b75u"
+    assert server.answer["PhysicalResourceId"] == ID
+
+
+def test_a_link_starts_the_job_when_its_turn_has_not_come_before(outbound: FakeOutbound, server: AnswerServer) -> None:
+    run(outbound, event("link", server.url))
+    assert outbound.personalize.count(CREATE) == 1
+    assert server.answer["Data"]["Status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("name", "failed_seconds_ago", "attempts"),
+    [("link", 100, 1), ("link", 200, 2), ("create", 100, 2), ("create", 2, 1), ("create", 5, 2)],
+)
+def test_a_later_link_starts_no_job_again_that_failed_just_before_it(
+    outbound: FakeOutbound, server: AnswerServer, name: str, failed_seconds_ago: float, attempts: int
+) -> None:
+    """The link before answered while the job still ran: this is the same deployment."""
+    outbound.personalize.add(ID, **OURS, created=START - failed_seconds_ago - 100, reason="no")
+    run(outbound, event(name, server.url))
+    assert len(outbound.personalize.jobs) == attempts
+    assert server.answer["Status"] == ("SUCCESS" if attempts == 2 else "FAILED")
 
 
 def test_a_link_with_a_broken_property_says_what_is_allowed(outbound: FakeOutbound, server: AnswerServer) -> None:
@@ -517,11 +549,6 @@ def test_the_last_link_fails_at_its_deadline(outbound: FakeOutbound, server: Ans
     assert server.answer["Reason"].startswith(
         "The dataset export job is still CREATE IN_PROGRESS after 10 min; it runs on"
     )
-
-
-def test_a_link_to_a_job_that_is_not_there_says_so(outbound: FakeOutbound, server: AnswerServer) -> None:
-    run(outbound, event("link", server.url))
-    assert server.answer["Reason"] == f"Personalize has not known the job {ARN} for 60 s ({LOG})"
 
 
 def test_a_delete_deletes_nothing_and_ends_at_once_when_the_job_is_over(
@@ -572,11 +599,70 @@ def test_a_delete_waits_for_a_job_that_does_not_tell_its_age(
     assert server.answer["Status"] == "SUCCESS"
 
 
-def test_a_delete_waits_for_the_length_of_its_invocation_at_most(outbound: FakeOutbound, server: AnswerServer) -> None:
+def test_a_delete_waits_for_56_minutes_at_most(outbound: FakeOutbound, server: AnswerServer) -> None:
     outbound.personalize.add(ID, **OURS)
     outbound.personalize.jobs[ID]["seconds"] = 9999
+    assert run(outbound, event("delete", server.url)) == 4
+    assert outbound.time == START + 3360
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_delete_that_can_not_hand_over_waits_no_longer(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS)
+    outbound.personalize.jobs[ID]["seconds"] = 9999
+    outbound.invoke_refusals = [Refusal("AccessDeniedException", "no", 403) for _ in range(99)]
     assert run(outbound, event("delete", server.url)) == 1
-    assert outbound.time == pytest.approx(START + 1 + 840)
+    assert outbound.time < START + 900
+    assert server.answer["Status"] == "SUCCESS"
+    assert "The job still runs, and Delete could not hand over" in [line["message"] for line in outbound.lines]
+
+
+def test_a_delete_right_after_the_create_waits_for_a_job_that_is_not_visible_yet(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.add(ID, **OURS)
+    outbound.personalize.invisible_seconds = 50
+    run(outbound, event("delete", server.url))
+    assert outbound.time >= START + 1 + 100
+    assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_delete_looks_a_minute_for_a_job_and_no_longer(outbound: FakeOutbound, server: AnswerServer) -> None:
+    assert run(outbound, event("delete", server.url), seconds=10) == 9
+    assert START + 60 <= outbound.time < START + 63
+    assert server.answer["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("physical_id", ["InteractionsExport-never-started", "Shop-Interactions-aaaaaaaaaaaa"])
+def test_a_delete_knows_what_was_never_started_and_what_cloudformation_made_up(
+    outbound: FakeOutbound, server: AnswerServer, physical_id: str
+) -> None:
+    outbound.personalize.add(ID, **OURS)
+    run(outbound, {**event("delete", server.url), "PhysicalResourceId": physical_id})
+    waits = physical_id.endswith("aaaa")
+    assert (outbound.time >= START + 1 + 100) is waits
+    assert server.answer["PhysicalResourceId"] == physical_id
+
+
+def test_a_delete_after_a_failed_update_waits_for_the_job_of_either(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.time = START + 100
+    for name, seconds in ((ID, 500.0), (BULK_ID, 900.0)):
+        outbound.personalize.add(name, **OURS)
+        outbound.personalize.jobs[name]["seconds"] = seconds
+    run(outbound, {**event("delete", server.url), "PhysicalResourceId": BULK_ID})
+    assert outbound.time >= START + 100 + 900
+
+
+def test_a_delete_does_not_wait_for_a_job_that_has_stopped_somewhere(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.add(ID, **OURS)
+    outbound.personalize.jobs[ID]["seconds"] = 9999
+    outbound.personalize.running = "CREATE STOPPED"
+    run(outbound, event("delete", server.url))
+    assert outbound.sleeps == [37]
     assert server.answer["Status"] == "SUCCESS"
 
 
@@ -599,6 +685,7 @@ def test_a_delete_under_a_foreign_id_waits_for_the_job_its_properties_name(
 
 
 def test_a_delete_without_an_id_or_a_job_succeeds(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.time = START + 61
     request = event("delete", server.url)
     del request["PhysicalResourceId"]
     run(outbound, request)
@@ -606,9 +693,10 @@ def test_a_delete_without_an_id_or_a_job_succeeds(outbound: FakeOutbound, server
     assert server.answer["Status"] == "SUCCESS"
 
 
-def test_a_delete_of_a_link_asks_nobody(outbound: FakeOutbound, server: AnswerServer) -> None:
+def test_a_delete_of_a_link_waits_like_any_other(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS)
     run(outbound, event("link-delete", server.url))
-    assert outbound.personalize.calls == []
+    assert outbound.time >= START + 1 + 100
     assert server.answer["Status"] == "SUCCESS"
 
 
@@ -697,9 +785,10 @@ def test_missing_credentials_are_the_answer_not_a_hang(outbound: FakeOutbound, s
 
 @pytest.mark.parametrize("url", ["", "http://example.com/answer", "ftp://127.0.0.1/"])
 def test_nothing_is_done_for_a_request_that_can_not_be_answered(outbound: FakeOutbound, url: str) -> None:
+    outbound.endpoint = ""
     run(outbound, event("create", url))
     assert outbound.personalize.calls == []
-    assert outbound.errors() == ["There is no ResponseURL that may be answered (https only), so nothing is done"]
+    assert outbound.errors() == ["There is no ResponseURL that may be answered (https at AWS only), so nothing is done"]
 
 
 def test_a_waiter_whose_request_was_cancelled_ends_quietly(outbound: FakeOutbound, server: AnswerServer) -> None:
@@ -744,3 +833,219 @@ def test_lambda_calls_the_handler_with_the_real_way_out(
     monkeypatch.setattr(index, "OUTBOUND", outbound)
     index.handler(event("create", server.url), Context(outbound, 900))
     assert server.answer["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("state", ["CREATE FAILED", "CREATE IN_PROGRESS", "ACTIVE"])
+def test_an_update_that_does_not_wait_joins_its_job_whatever_has_become_of_it(
+    outbound: FakeOutbound, server: AnswerServer, state: str
+) -> None:
+    """It may be a rollback, and was promised no more than that the job is accepted."""
+    seconds = {"CREATE IN_PROGRESS": 9999.0}.get(state, 100.0)
+    outbound.personalize.add(ID, **OURS, created=START - 1000, reason="no" if state == "CREATE FAILED" else "")
+    outbound.personalize.jobs[ID]["seconds"] = seconds
+    run(outbound, event("rollback", server.url, Wait="false"))
+    assert outbound.personalize.count(CREATE) == 0
+    assert server.answer["Status"] == "SUCCESS"
+    assert server.answer["Data"]["Status"] == state
+    assert server.answer["Data"]["FailureReason"] == ("no" if state == "CREATE FAILED" else "")
+    assert outbound.sleeps == []
+
+
+def test_an_update_that_waits_tries_a_failed_job_again(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.stack.status = "UPDATE_IN_PROGRESS"
+    outbound.personalize.add(ID, **OURS, created=START - 1000, reason="no")
+    run(outbound, event("rollback", server.url))
+    assert list(outbound.personalize.jobs) == [ID, f"{ID}-2"]
+
+
+def test_a_create_that_does_not_wait_tries_a_failed_job_again(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS, created=START - 1000, reason="no")
+    run(outbound, event("no-wait", server.url))
+    assert list(outbound.personalize.jobs) == [ID, f"{ID}-2"]
+
+
+def test_an_update_that_does_not_wait_starts_a_job_that_was_never_there(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.invisible_seconds = 5
+    outbound.personalize.seconds, outbound.personalize.reason = 1, "no"
+    run(outbound, event("update", server.url, Wait="false"))
+    assert outbound.personalize.count(CREATE) == 1
+    assert server.answer["Data"]["Status"] == "CREATE FAILED"
+
+
+@pytest.mark.parametrize("seconds", [900.0, 10.0])
+def test_after_a_job_was_started_no_answer_says_there_was_none(
+    outbound: FakeOutbound, server: AnswerServer, seconds: float
+) -> None:
+    outbound.personalize.invisible_seconds = 1e6
+    run(outbound, event("create", server.url, MaxWaitSeconds="30"), seconds)
+    runs_on = RUNS_ON.replace("56 min", "30 s")
+    assert server.answer["Reason"] == (
+        f"The dataset export job was asked for, and has not been seen after 30 s; {runs_on} (job: {ARN}; {LOG})"
+    )
+    assert server.answer["PhysicalResourceId"] == ID
+
+
+def test_a_job_that_may_have_been_started_is_named(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.refusals[CREATE] = [ConnectionResetError()] * 99
+    run(outbound, event("create", server.url, MaxWaitSeconds="30"))
+    assert server.answer["Reason"].startswith("The dataset export job was asked for, and has not been seen after 30 s;")
+    assert f"(job: {ARN}; " in server.answer["Reason"]
+
+
+def test_a_create_that_was_refused_started_nothing_and_says_so_to_its_delete(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.refusals[CREATE] = [Refusal("TooManyTagsException")]
+    run(outbound, event("create", server.url))
+    assert server.answer["PhysicalResourceId"] == "InteractionsExport-never-started"
+    run(outbound, {**event("delete", server.url), "PhysicalResourceId": server.answer["PhysicalResourceId"]})
+    assert outbound.sleeps == []
+    assert server.answers[1]["Status"] == "SUCCESS"
+
+
+def test_a_job_in_an_unknown_state_that_does_not_change_is_said_after_one_more_look(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.running = "CREATE STOPPED"
+    outbound.personalize.seconds = 9999
+    run(outbound, event("create", server.url))
+    assert server.answer["Reason"] == (
+        "The dataset export job is CREATE STOPPED, which is neither ACTIVE nor CREATE FAILED nor anything this release "
+        f"knows, and has not changed within 37 s (job: {ARN}; {LOG})"
+    )
+    assert outbound.sleeps == [pytest.approx(2.05), 37]
+
+
+def test_a_job_in_an_unknown_state_that_changes_is_waited_for(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.running = "SOMETHING NEW"
+    outbound.personalize.seconds = 30
+    run(outbound, event("create", server.url))
+    assert server.answer["Data"]["Status"] == "ACTIVE"
+
+
+def test_a_describe_that_answers_without_a_job_is_waited_out(
+    outbound: FakeOutbound, server: AnswerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_to = outbound.personalize.call
+    empty: list[dict[str, Any]] = [{}, {"datasetExportJob": {}}]
+
+    def call(operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        answer = answer_to(operation, params)
+        return empty.pop() if operation == DESCRIBE and empty else answer
+
+    outbound.personalize.add(ID, **OURS)
+    monkeypatch.setattr(outbound.personalize, "call", call)
+    run(outbound, event("create", server.url))
+    assert empty == []
+    assert server.answer["Data"]["Status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("seconds", [900.0, 10.0])
+@pytest.mark.parametrize("code", ["AccessDeniedException", "UnrecognizedClientException", "InvalidClientTokenId"])
+def test_the_window_for_permissions_belongs_to_the_request(
+    outbound: FakeOutbound, server: AnswerServer, code: str, seconds: float
+) -> None:
+    """However many invocations it takes."""
+    outbound.personalize.refusals[DESCRIBE] = [Refusal(code)] * 999
+    run(outbound, event("create", server.url), seconds)
+    assert server.answer["Reason"].startswith(
+        f"no ({code} from DescribeDatasetExportJob); tried again for 120 s in case a permission was on its way"
+    )
+    assert outbound.time - START < 130
+
+
+def test_hand_overs_whose_answers_get_lost_do_not_multiply(outbound: FakeOutbound, server: AnswerServer) -> None:
+    """Each is heard, and its answer lost."""
+    outbound.personalize.seconds = 3200
+    heard: list[float] = []
+
+    def invoke(payload: dict[str, Any]) -> dict[str, Any]:
+        heard.append(outbound.time)
+        outbound.invocations.append(payload)
+        raise ConnectionResetError
+
+    outbound._invoke = invoke  # type: ignore[method-assign]
+    queue = [event("create", server.url)]
+    for _ in range(4):  # the length of an invocation each
+        started, outbound.invocations = outbound.time, []
+        for request in queue:
+            outbound.time = started
+            handle(Invocation(request, Context(outbound, 900), outbound))
+        queue = outbound.invocations
+    assert len(heard) <= 2 + 3 + 4 + 5
+    assert list(outbound.personalize.jobs) == [ID]
+
+
+@pytest.mark.parametrize(
+    ("failure", "tries"),
+    [(ConnectionResetError(), 2), (Refusal("ServiceException", status=500), 2), (Refusal("Busy", status=429), 5)],
+    ids=repr,
+)
+def test_a_hand_over_that_may_have_been_heard_is_repeated_once(
+    outbound: FakeOutbound, server: AnswerServer, failure: Exception, tries: int
+) -> None:
+    outbound.personalize.seconds = 1000
+    outbound.invoke_refusals = [failure] * 99
+    run(outbound, event("create", server.url))
+    assert len(outbound.invoke_refusals) == 99 - tries
+    assert server.answer["Status"] == "FAILED"
+
+
+def test_the_invocation_after_a_lost_answer_repeats_none(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.seconds = 1000
+    outbound.invoke_refusals = [ConnectionResetError()]
+    request = event("create", server.url)
+    handle(Invocation(request, Context(outbound, 900), outbound))
+    (second,) = outbound.invocations
+    assert second["HandOver"] == {"Deadline": START + 3360, "Started": ID, "MayRepeat": False}
+    outbound.invocations, outbound.invoke_refusals = [], [ConnectionResetError()] * 99
+    handle(Invocation(second, Context(outbound, 50), outbound))
+    assert len(outbound.invoke_refusals) == 98
+
+
+def test_a_hand_over_carries_the_event_as_it_is_long(
+    outbound: FakeOutbound, server: AnswerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbound.personalize.seconds = 1000
+    sizes: list[int] = []
+    call = outbound.call
+
+    def watch(service: str, operation: str, region: str | None = None, **parameters: Any) -> Any:
+        sizes.extend(len(parameters["Payload"]) for _ in range(service == "lambda"))
+        return call(service, operation, region, **parameters)
+
+    monkeypatch.setattr(outbound, "call", watch)
+    request = event("create", server.url, Generation="é" * 1000 + "\ud800")
+    run(outbound, request)
+    size = len(json.dumps(request, ensure_ascii=False).encode("utf-8", "replace"))
+    assert sizes
+    assert sizes[0] < size + 100
+    assert server.answer["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        "arn:aws:personalize:eu-west-1:123456789012:dataset/shop/INTERACTIONS",
+        "arn:aws:personalize:us-east-1:210987654321:dataset/shop/INTERACTIONS",
+    ],
+)
+def test_a_dataset_of_elsewhere_is_said_at_once(outbound: FakeOutbound, server: AnswerServer, dataset: str) -> None:
+    run(outbound, event("create", server.url, DatasetArn=dataset))
+    assert outbound.personalize.calls == []
+    assert server.answer["Reason"].startswith(f"DatasetArn is '{dataset}', of account ")
+
+
+def test_attributes_that_hold_the_url_are_blanked(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.personalize.add(ID, **OURS, created=0, reason=f"no access to {server.url}")
+    run(outbound, event("rollback", server.url, Wait="false"))
+    assert server.answer["Data"]["FailureReason"] == "no access to [hidden]"
+
+
+def test_a_generation_that_was_exported_before_joins_its_old_job(outbound: FakeOutbound, server: AnswerServer) -> None:
+    for generation in ("A", "B", "A"):
+        run(outbound, event("create", server.url, Generation=generation))
+    assert outbound.personalize.count(CREATE) == 2
+    assert server.answers[0] == server.answers[2]

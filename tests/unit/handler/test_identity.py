@@ -45,10 +45,3 @@ def test_the_first_attempt_has_the_bare_name_and_the_next_are_numbered() -> None
 def test_partition_region_and_account_of_a_job_come_from_its_dataset() -> None:
     assert identity.job_arn(DATASET, "x") == "arn:aws-cn:personalize:cn-north-1:123456789012:dataset-export-job/x"
     assert identity.region_in(DATASET) == "cn-north-1"
-
-
-def test_a_link_gets_another_id_for_another_job() -> None:
-    one, other = (identity.link_id(identity.job_arn(DATASET, name), "Link") for name in ("job", "job-2"))
-    assert one.startswith("job-link-")
-    assert other.startswith("job-2-link-")
-    assert one == identity.link_id(identity.job_arn(DATASET, "job"), "Link")

@@ -6,13 +6,15 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
 from cdk_personalize_export.handler.log import Log
-from cdk_personalize_export.handler.outbound import Outbound
-from tests.unit.handler.world import FakeOutbound
+from cdk_personalize_export.handler.outbound import NoAnswerError, Outbound, server_time
+from tests.unit.handler.world import START, FakeOutbound
 
 
 def test_time_passes_and_chance_varies() -> None:
@@ -32,19 +34,21 @@ def test_clients_are_made_once_with_short_timeouts(monkeypatch: pytest.MonkeyPat
     assert client.meta.region_name == "us-east-1"
     assert outbound.client("lambda").meta.region_name == "eu-west-1"
     config = client.meta.config
-    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (10, 10, 2)
+    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (3, 7, 1)
 
 
 def test_a_line_of_the_log_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    Log(Outbound(), "request", "logical", []).write("INFO", "two\nlines", jobName="x")
+    log = Log(Outbound(), "re\nquest", "logi\u2028cal", [])
+    log.write("INFO", "two\r\nlines", jobName="x\ny", error=ValueError("one\x85two"))
     line: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert line.pop("elapsed") == 0
     assert line == {
         "level": "INFO",
-        "message": "two\nlines",
-        "requestId": "request",
-        "logicalId": "logical",
-        "jobName": "x",
+        "message": "two lines",
+        "requestId": "re quest",
+        "logicalId": "logi cal",
+        "jobName": "x y",
+        "error": "one two",
     }
 
 
@@ -83,3 +87,95 @@ def test_https_is_spoken_where_the_url_says_so(scheme: str, first: bytes) -> Non
             Outbound().put(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/answer", b"", 5)
         listener.join()
     assert heard == [first]  # how a TLS handshake starts, or a PUT
+
+
+@contextmanager
+def dead_addresses(count: int) -> Iterator[int]:
+    """Gives a port at which this many addresses of this machine do not answer, as behind a dropped packet.
+
+    The queue of a listening socket is full, so Linux drops every further attempt to connect.
+    """
+    with ExitStack() as stack:
+        port = 0
+        for number in range(1, count + 1):
+            server = stack.enter_context(socket.socket())
+            server.bind((f"127.0.0.{number}", port))
+            port = server.getsockname()[1]
+            server.listen(0)
+            for _ in range(2):
+                client = stack.enter_context(socket.socket())
+                client.setblocking(False)  # noqa: FBT003 - the socket's own signature
+                client.connect_ex((f"127.0.0.{number}", port))
+        yield port
+
+
+def resolve_to_all(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Gives the name "dead.amazonaws.com" all of these addresses."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, *args: Any, **more: Any) -> list[Any]:
+        if host != "dead.amazonaws.com":
+            return real(host, port, *args, **more)
+        return [found for number in range(1, count + 1) for found in real(f"127.0.0.{number}", port, *args, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.mark.parametrize("count", [1, 3, 6])
+@pytest.mark.parametrize("service", ["personalize", "lambda", "cloudformation", "the answer"])
+def test_no_call_takes_longer_than_its_budget_however_many_addresses_are_dead(
+    service: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr("cdk_personalize_export.handler.outbound.CALL_SECONDS", 1.0)
+    resolve_to_all(monkeypatch, count)
+    calls: dict[str, tuple[str, dict[str, Any]]] = {
+        "personalize": ("describe_dataset_export_job", {"datasetExportJobArn": "arn:aws:personalize:x"}),
+        "lambda": ("invoke", {"FunctionName": "export", "Payload": b"{}"}),
+        "cloudformation": ("describe_stack_resource", {"StackName": "Shop", "LogicalResourceId": "Export"}),
+    }
+    with dead_addresses(count) as port:
+        url = f"http://dead.amazonaws.com:{port}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        outbound = Outbound()
+
+        def call() -> None:
+            if service in calls:
+                operation, parameters = calls[service]
+                outbound.call(service, operation, **parameters)
+            else:
+                outbound.put(f"{url}/answer", b"{}", 1.0)
+
+        if service in calls:
+            outbound.client(service)
+        began = time.monotonic()
+        with pytest.raises(NoAnswerError, match=r"^no answer within 1 s$"):
+            call()
+        assert 0.9 < time.monotonic() - began < 5  # generous, as the machine may be busy; without it, 3 s for each
+
+
+def test_what_goes_wrong_within_the_budget_is_raised_where_it_was_asked_for() -> None:
+    def fail() -> None:
+        raise ValueError("ours")
+
+    with pytest.raises(ValueError, match=r"^ours$"):
+        Outbound().within(5, fail)
+    assert Outbound().within(5, lambda: 7) == 7
+
+
+def test_where_aws_is_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert Outbound().endpoint_url() == ""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    assert Outbound().endpoint_url() == "http://127.0.0.1:4566"
+
+
+@pytest.mark.parametrize(
+    ("headers", "time"),
+    [({"date": "Fri, 02 Jan 2026 03:04:05 GMT"}, START), ({"date": "soon"}, None), ({"date": None}, None), ({}, None)],
+)
+def test_the_clock_of_a_service_is_read_from_its_answer(headers: dict[str, Any], time: float | None) -> None:
+    assert server_time({"ResponseMetadata": {"HTTPHeaders": headers}}) == time
+    assert server_time({}) is None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cdk_personalize_export.handler.properties import Export, MalformedError, checked, read_export
+from cdk_personalize_export.handler.properties import Export, MalformedError, read_export, require_home
 from tests.unit.handler.world import event
 
 
@@ -88,6 +88,7 @@ def test_whatever_shapes_the_export_changes_its_identity(change: dict[str, str])
         ),
         ("MaxWaitSeconds", "0", "MaxWaitSeconds is '0'. Allowed: whole seconds, 1 or more. Fix: set max_wait."),
         ("MaxWaitSeconds", "soon", "MaxWaitSeconds is 'soon'."),
+        ("LinkNumber", "0", "LinkNumber is '0'. Allowed: a number from 1 to 999. Fix: leave it to the construct."),
         ("Wait", "maybe", "Wait is 'maybe'. Allowed: true, false. Fix: set wait to True or False."),
         ("MoreLinks", "1", "MoreLinks is '1'. Allowed: true, false. Fix: leave it to the construct."),
         ("Tags", [{"Name": "a"}], 'Tags is no list of {"Key", "Value"}. Allowed: such a list. Fix: set tags.'),
@@ -107,11 +108,22 @@ def test_the_longest_names_still_fit_the_output_path() -> None:
         export(JobNamePrefix="p" * 45, Bucket=bucket + "b", Prefix=None)
 
 
-def test_a_link_needs_a_job() -> None:
-    with pytest.raises(
-        MalformedError, match=r"JobArn is ''\. Allowed: the ARN of an export job\. Fix: pass DatasetExportJobArn"
-    ):
-        checked({}, "JobArn")
+@pytest.mark.parametrize(("number", "later"), [(None, False), ("1", False), ("2", True), ("12", True)])
+def test_a_link_knows_whether_it_is_the_first(number: str | None, later: bool) -> None:  # noqa: FBT001
+    assert export(LinkNumber=number).later_link is later
+
+
+@pytest.mark.parametrize("home", [("123456789012", "us-east-2"), ("210987654321", "us-east-1")])
+def test_a_dataset_of_elsewhere_is_refused(home: tuple[str, str]) -> None:
+    account, region = home
+    dataset = "arn:aws:personalize:us-east-1:123456789012:dataset/shop/INTERACTIONS"
+    with pytest.raises(MalformedError) as raised:
+        require_home(dataset, account, region)
+    assert str(raised.value) == (
+        f"DatasetArn is '{dataset}', of account 123456789012 in us-east-1. Allowed: a dataset of account {account} in "
+        f"{region}, where this function is. Fix: deploy the stack where the dataset is."
+    )
+    require_home(dataset, "123456789012", "us-east-1")
 
 
 def test_an_export_is_the_same_whatever_the_logical_id_of_its_resource() -> None:

@@ -11,6 +11,7 @@ from cdk_personalize_export.handler.errors import RefusedError
 from cdk_personalize_export.handler.log import Log
 from cdk_personalize_export.handler.waiting import (
     DeadlineReachedError,
+    Demand,
     InvocationEndingError,
     TimeBudget,
     poll_pause,
@@ -28,7 +29,8 @@ S3_REFUSAL = (
 def budget(outbound: FakeOutbound, *, wait: float = 3360, invocation: float = 900) -> TimeBudget:
     context = Context(outbound, invocation)
     log = Log(outbound, "r", "l", [])
-    return TimeBudget(outbound, log, lambda: context.get_remaining_time_in_millis() / 1000, outbound.time + wait)
+    remaining = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
+    return TimeBudget(outbound, log, remaining, outbound.time + wait, Demand(outbound.time))
 
 
 def error(code: str, message: str = "no", **metadata: int) -> ClientError:

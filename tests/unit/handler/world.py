@@ -8,10 +8,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 from botocore.awsrequest import AWSResponse
@@ -118,6 +120,7 @@ class Personalize:
     seconds: float = 100.0
     reason: str = ""  # of a failed job
     invisible_seconds: float = 0.0
+    behind: float = 0.0  # its clock, compared with that of the function
     running: str = "CREATE IN_PROGRESS"
     refusals: dict[str, list[Exception | None]] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)  # how many answers of an operation get lost on the way back
@@ -162,9 +165,35 @@ class Personalize:
         status = ("CREATE FAILED" if job["reason"] else "ACTIVE") if over else self.running
         hidden = ("created", "reason", "seconds", "tags")
         found = {key: value for key, value in job.items() if key not in hidden}
-        times = {"creationDateTime": job["created"], "lastUpdatedDateTime": ended if over else job["created"]}
+        changed = ended if over else job["created"]
+        times = {"creationDateTime": job["created"] - self.behind, "lastUpdatedDateTime": changed - self.behind}
         failure = {"failureReason": job["reason"]} if over and job["reason"] else {}
         return {"datasetExportJob": {**found, **times, **failure, "datasetExportJobArn": arn, "status": status}}
+
+
+@dataclass
+class Stack:
+    """What CloudFormation says of a resource; what a test changes is public."""
+
+    now: Callable[[], float]
+    status: str = "CREATE_IN_PROGRESS"
+    changed: float = START
+    refusal: Exception | None = None
+    asked: list[tuple[float, str, str]] = field(default_factory=list)
+
+    def describe(self, params: Mapping[str, list[str]]) -> str:
+        (stack,), (logical_id,) = params["StackName"], params["LogicalResourceId"]
+        self.asked.append((self.now(), stack, logical_id))
+        if self.refusal is not None:
+            raise self.refusal
+        changed = datetime.fromtimestamp(self.changed, timezone.utc).isoformat()
+        return (
+            '<DescribeStackResourceResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">'
+            "<DescribeStackResourceResult><StackResourceDetail>"
+            f"<LogicalResourceId>{logical_id}</LogicalResourceId><ResourceStatus>{self.status}</ResourceStatus>"
+            f"<LastUpdatedTimestamp>{changed}</LastUpdatedTimestamp><ResourceType>Custom::X</ResourceType>"
+            "</StackResourceDetail></DescribeStackResourceResult></DescribeStackResourceResponse>"
+        )
 
 
 class FakeOutbound(Outbound):
@@ -177,6 +206,9 @@ class FakeOutbound(Outbound):
         self.lines: list[dict[str, Any]] = []
         self.luck = 0.5
         self.personalize = Personalize(self.now)
+        self.stack = Stack(self.now)
+        self.ahead: dict[str, float] = {}  # by service: how far its clock is ahead; without it, no Date is sent
+        self.endpoint = "http://127.0.0.1:4566"
         self.invocations: list[dict[str, Any]] = []
         self.invoked: list[tuple[str, str]] = []  # the path and the kind of every invocation asked for
         self.invoke_refusals: list[Exception] = []
@@ -197,6 +229,13 @@ class FakeOutbound(Outbound):
     def write_line(self, line: str) -> None:
         assert "\n" not in line
         self.lines.append(json.loads(line))
+
+    def within(self, seconds: float, action: Callable[[], Any]) -> Any:
+        del seconds  # counted time passes by sleeping only
+        return action()
+
+    def endpoint_url(self) -> str:
+        return self.endpoint
 
     def client(self, service: str, region: str | None = None) -> Any:
         if (service, region) not in self._clients:
@@ -222,6 +261,8 @@ class FakeOutbound(Outbound):
 
     def _send(self, request: Any, **_: object) -> AWSResponse:
         self.effect("before call")
+        if urlsplit(request.url).hostname == "cloudformation.us-east-1.amazonaws.com":
+            return self._send_cloudformation(request)
         target = request.headers.get("X-Amz-Target")
         try:
             if target is None:
@@ -239,8 +280,27 @@ class FakeOutbound(Outbound):
         except ConnectionResetError:
             raise ConnectionClosedError(endpoint_url=request.url) from None
         headers = {"x-amzn-ErrorType": answer["__type"]} if "__type" in answer else {}
+        headers |= self._date("lambda" if target is None else "personalize")
         self.effect("after call")
         return AWSResponse(request.url, status, headers, Raw(json.dumps(answer).encode()))
+
+    def _date(self, service: str) -> dict[str, str]:
+        ahead = self.ahead.get(service)
+        return {} if ahead is None else {"Date": formatdate(int(self.time + ahead), usegmt=True)}
+
+    def _send_cloudformation(self, request: Any) -> AWSResponse:
+        body = request.body if isinstance(request.body, str) else request.body.decode()
+        try:
+            text, status = self.stack.describe(parse_qs(body)), 200
+        except Refusal as refusal:
+            status = refusal.status
+            text = (
+                f"<ErrorResponse><Error><Code>{refusal.code}</Code><Message>{refusal}</Message></Error></ErrorResponse>"
+            )
+        except ConnectionResetError:
+            raise ConnectionClosedError(endpoint_url=request.url) from None
+        self.effect("after call")
+        return AWSResponse(request.url, status, self._date("cloudformation"), Raw(text.encode()))
 
     def _invoke(self, payload: dict[str, Any]) -> dict[str, Any]:
         if self.invoke_refusals:

@@ -72,11 +72,18 @@ def test_real_time_takes_the_time_a_job_takes(capsys: pytest.CaptureFixture[str]
     assert 2.0 <= float(played[1]) < 10
 
 
-def test_a_link_waits_for_the_job_it_names(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["link"]) == 0
+def test_a_link_joins_the_job_of_the_export(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["create", "link"]) == 0
     text = capsys.readouterr().out
-    assert not any("CreateDatasetExportJob" in line for line in calls(text))
-    assert answers(text)[0]["PhysicalResourceId"] == "Shop-Interactions-i6ny2thb662y-link-gysdaqc4b75u"
+    assert sum("CreateDatasetExportJob" in line for line in calls(text)) == 1
+    assert answers(text)[0]["PhysicalResourceId"] == answers(text)[1]["PhysicalResourceId"]
+
+
+def test_cloudformation_is_asked_before_a_failed_job_is_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["create", "delete", "create", "--fail", "no"]) == 0
+    lines = calls(capsys.readouterr().out)
+    assert "cloudformation DescribeStackResource -> ValidationError: there is no stack here" in lines
+    assert sum("CreateDatasetExportJob" in line for line in lines) == 2
 
 
 def test_a_deadline_carried_along_moves_with_the_time_the_event_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,6 +98,7 @@ def test_a_file_of_ones_own_is_played_with_the_dataset_it_names(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     event = json.loads((EVENTS / "create.json").read_text())
+    event["ServiceToken"] = "arn:aws-cn:lambda:cn-north-1:210987654321:function:export"
     event["ResourceProperties"]["DatasetArn"] = f"arn:aws-cn:personalize:cn-north-1:210987654321:dataset/a/{kind}"
     path = tmp_path / "event.json"
     path.write_text(json.dumps(event))
