@@ -177,6 +177,11 @@ def function_statements(function_arn: str, log_group_arn: str) -> list[Statement
     ]
 
 
+def stack_statement(stack_id: str) -> Statement:
+    """To ask whether CloudFormation still waits for an export of the stack, before a job is started late."""
+    return allow("cloudformation:DescribeStackResource", stack_id)
+
+
 NETWORK_ACTIONS = [
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",

@@ -154,7 +154,7 @@ class DatasetExport(Construct):
         for number, waiting in enumerate(links[1:], start=2):
             link = {**given, **waiting, "LinkNumber": str(number)}
             resources.append(CfnResource(self, f"Link{number}{suffix}", type=_EXPORT, properties=link))
-            resources[-1].add_dependency(resources[-2])
+            _create_after(resources[-1], resources[-2])
         return resources
 
     @property

@@ -44,9 +44,10 @@ class ExportProvider(Construct):
     use it. To put a permissions boundary on its role, use `PermissionsBoundary.of(provider).apply(...)`.
 
     In a VPC the function must reach Amazon Personalize (interface endpoint `personalize`), AWS Lambda, to hand over to
-    itself (interface endpoint `lambda`), and Amazon S3, where CloudFormation awaits its answer (gateway endpoint `s3`,
-    whose policy must allow `s3:PutObject` on `arn:aws:s3:::cloudformation-custom-resource-response-*`); or the internet
-    through a NAT gateway. Without the first the export fails with `ConnectTimeoutError` once its waiting time is over.
+    itself (interface endpoint `lambda`), AWS CloudFormation, to ask whether it still waits (interface endpoint
+    `cloudformation`; without it the function asks in vain, which costs 10 s of each long wait), and Amazon S3, where
+    CloudFormation awaits its answer (gateway endpoint `s3`, whose policy must allow `s3:PutObject` on
+    `arn:aws:s3:::cloudformation-custom-resource-response-*`); or the internet through a NAT gateway. Without the first the export fails with `ConnectTimeoutError` once its waiting time is over.
     Without the last CloudFormation is never answered and reports a timeout: the function's log says why.
 
     Args:
@@ -246,7 +247,7 @@ class ExportProvider(Construct):
                 "Policy" if here else f"PersonalizeExportPolicy{suffix}",
                 environment=environment,
                 role=self.role,
-                base=self._base if here else [],
+                base=[*(self._base if here else []), _permissions.stack_statement(environment.stack.stack_id)],
                 show=lambda document: self._show(f"RoleStatements{suffix}", document, environment),
             )
             self._policies[environment.path] = known

@@ -100,7 +100,7 @@ class Hardened(cdk.Stack):
         endpoints = ec2.SecurityGroup(self, "Endpoints", vpc=vpc, allow_all_outbound=False, description="Ways to AWS")
         endpoints.connections.allow_from(function, HTTPS, "The exports call AWS")
         subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
-        for service in ("personalize", "lambda"):
+        for service in ("personalize", "lambda", "cloudformation"):
             vpc.add_interface_endpoint(
                 f"{service.title()}Endpoint",
                 service=ec2.InterfaceVpcEndpointAwsService(service),

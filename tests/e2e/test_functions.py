@@ -1,4 +1,4 @@
-"""An export moves to another function: CloudFormation allows no changed service token, and nothing is exported again."""
+"""An export moves to another function: no service token changes in place, and nothing is exported again."""
 
 from __future__ import annotations
 

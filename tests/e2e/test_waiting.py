@@ -34,7 +34,7 @@ def test_wait_over_the_limit_of_one_resource_goes_on_in_links(account: Account) 
     assert account.outputs("Waiting") == {"Status0": "ACTIVE"}
     resources = account.aws.client("cloudformation").describe_stack_resources(StackName="Waiting")["StackResources"]
     types = [resource["ResourceType"] for resource in resources]
-    assert types.count("Custom::PersonalizeDatasetExportLink") == 3
+    assert types.count("Custom::PersonalizeDatasetExport") == 1 + 3
 
 
 @pytest.mark.parametrize("account", [Settings(job_seconds=45, resource_seconds=0)], indirect=True)

@@ -22,7 +22,6 @@ if _node is not None and _node.origin is not None:
 from aws_cdk import App, Stack  # noqa: E402 - the kernel reads the environment when it starts
 
 EXPORT = "Custom::PersonalizeDatasetExport"
-LINK = "Custom::PersonalizeDatasetExportLink"
 # The hash of a logical id, and before it what an export's says of its function.
 _HASH = re.compile(r"(?:(?:Resource)?[0-9a-f]{8})?[0-9A-F]{8}$")
 
@@ -56,15 +55,17 @@ class Synthesised:
 
     @property
     def export(self) -> dict[str, Any]:
-        return self.the(EXPORT)
+        (properties,) = self.exports
+        return properties
 
     @property
     def exports(self) -> list[dict[str, Any]]:
-        return self.of_type(EXPORT)
+        return [properties for properties in self.of_type(EXPORT) if "LinkNumber" not in properties]
 
     @property
     def links(self) -> list[dict[str, Any]]:
-        return self.of_type(LINK)
+        """The further resources of exports that wait longer than an hour."""
+        return [properties for properties in self.of_type(EXPORT) if "LinkNumber" in properties]
 
     def statements(self, name: str) -> list[dict[str, Any]]:
         """The statements of the one policy or key whose logical id, without its hash, is `name`."""

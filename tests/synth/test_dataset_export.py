@@ -197,6 +197,7 @@ def test_function_may_do_exactly_this(stack: Stack, synth: Synthesise) -> None:
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": "${PersonalizeExportProviderLogs.Arn}",
         },
+        {"Effect": "Allow", "Action": "cloudformation:DescribeStackResource", "Resource": "${AWS::StackId}"},
         {
             "Effect": "Allow",
             "Action": "personalize:CreateDatasetExportJob",

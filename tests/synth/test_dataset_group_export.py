@@ -141,8 +141,8 @@ def test_no_more_exports_than_allowed_run_at_once(
 def test_the_next_in_turn_waits_for_the_last_link_of_the_one_before(stack: Stack, synth: Synthesise) -> None:
     DatasetGroupExport(stack, "Movies", datasets=ARNS[:2], max_concurrency=1, max_wait=Duration.hours(2))
     resources = synth(stack).resources
-    (items,) = [r for key, r in resources.items() if r["Type"] == EXPORT and key.startswith("MoviesItems")]
-    links = {name_of(d) for d in items["DependsOn"] if resources[d]["Type"].endswith("Link")}
+    (items,) = [r for key, r in resources.items() if key.startswith("MoviesItemsResource")]
+    links = {name_of(d) for d in items["DependsOn"] if "Link" in d}
     assert links == {"MoviesInteractionsLink2", "MoviesInteractionsLink3"}
 
 

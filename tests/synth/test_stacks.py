@@ -179,6 +179,7 @@ def test_nested_stack_may_use_the_destination_and_function_of_its_parent(stack: 
     (policy,) = Template.from_stack(nested).find_resources("AWS::IAM::ManagedPolicy").values()
     statements = policy["Properties"]["PolicyDocument"]["Statement"]
     assert [s["Action"] for s in statements] == [
+        "cloudformation:DescribeStackResource",
         "personalize:CreateDatasetExportJob",
         "personalize:DescribeDatasetExportJob",
         "iam:PassRole",
@@ -200,9 +201,10 @@ def test_function_of_another_stack_is_deployed_first_and_permitted_by_the_stack_
     assert [s["Action"] for s in synth(shared).statements("ProviderPolicy")] == [
         "lambda:InvokeFunction",
         ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "cloudformation:DescribeStackResource",
     ]
     (policy,) = synth(exports).of_type("AWS::IAM::ManagedPolicy")
-    assert len(policy["PolicyDocument"]["Statement"]) == 3
+    assert len(policy["PolicyDocument"]["Statement"]) == 4
     assert all("PolicyArn" in export for export in synth(exports).exports)
 
 
