@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from personalize_local.service.state import DATASET
+
 INTERACTION = {"actionId": "enroll", "userId": "u", "sessionId": "s", "timestamp": 1, "eventType": "Taken"}
 
 
@@ -18,12 +20,8 @@ def tracker(world: Any) -> str:
 
 def kept(world: Any) -> list[str]:
     """Return the action interactions of the only dataset, which no operation of the API shows."""
-    [dataset] = [resource for resource in world.service._control._regions[CALLER] if resource.arn.endswith(SUFFIX)]
+    [dataset] = world.service._control.region(world.caller).of(DATASET, datasetType="ACTION_INTERACTIONS")
     return [line.decode() for block in dataset.rows.snapshot("ALL") for line in block.lines()]
-
-
-CALLER = ("000000000000", "us-east-1")
-SUFFIX = "/ACTION_INTERACTIONS"
 
 
 def test_actions_are_taken_and_checked(world: Any) -> None:
