@@ -55,12 +55,10 @@ class PersonalizeService:
         record: Callable[[Call], None] | None = None,
     ) -> None:
         self.settings = settings
-        self._objects = objects
-        self._clock = clock
         self._record = record
         self._lock = threading.RLock()
         self._plan = FaultPlan(settings.faults)
-        self._control = self._empty()
+        self._control = ControlPlane(settings, objects, clock, self._lock, self._plan)
 
     @property
     def faults(self) -> list[Fault]:
@@ -125,14 +123,6 @@ class PersonalizeService:
         """Return the tags of every resource that has some, by its ARN."""
         with self._lock:
             return self._control.region(caller).tagged()
-
-    def reset(self) -> None:
-        """Forget every resource of every account, with its data and its unfinished jobs."""
-        with self._lock:
-            self._control = self._empty()
-
-    def _empty(self) -> ControlPlane:
-        return ControlPlane(self.settings, self._objects, self._clock, self._lock, self._plan)
 
     def _handle(self, operation: str, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         model = operations().get(operation)

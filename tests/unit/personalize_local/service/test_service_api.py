@@ -1,4 +1,4 @@
-"""What surrounds the operations: tags of any resource, a fresh start, Regions."""
+"""What surrounds the operations: tags of any resource, and Regions."""
 
 from __future__ import annotations
 
@@ -24,15 +24,6 @@ def test_tagged_resources_of_an_account_and_region_are_known(world: Any) -> None
     elsewhere = Caller("000000000000", "eu-west-1")
     assert world.service.tagged(world.caller) == {group: {"team": "shop"}}
     assert world.service.tagged(elsewhere) == {}
-
-
-def test_reset_forgets_resources_and_their_jobs(world: Any, interactions: str) -> None:
-    world.start_export(interactions)
-    world.service.reset()
-    world.wait()
-    assert world.bucket.objects == {}
-    assert world.call("ListDatasetGroups") == {"datasetGroups": []}
-    assert world.dataset() == interactions
 
 
 @pytest.mark.parametrize(
