@@ -193,9 +193,9 @@ def test_what_is_no_request_ends_its_own_connection_only(aws: LocalAws, sent: by
             client.sendall(sent.replace(b"%s", b"127.0.0.1:%d" % address(aws)[1]))
             client.shutdown(socket.SHUT_WR)
             answer = client.makefile("rb").read()
-        except OSError as error:
-            if isinstance(error, TimeoutError):
-                pytest.fail("the connection stays open")
-            answer = b""
+        except TimeoutError:
+            answer = b"the connection stays open"
+        except OSError:
+            answer = b""  # it was reset before everything was sent
     assert not answer or answer.startswith(b"HTTP/1.1 4"), answer[:200]
     assert aws.client("s3").list_buckets()["ResponseMetadata"]["HTTPStatusCode"] == 200
