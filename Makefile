@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local serve replay test check format coverage e2e slow browser audit matrix lifecycle mutation benchmark clean
+.PHONY: help deploy-local serve replay test check format coverage e2e slow dist browser audit matrix lifecycle mutation benchmark clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -57,6 +57,9 @@ slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
 
 lifecycle: $(VENV)/.test  ## the lifecycle model for as long as you like (EXAMPLES=5000)
 	@LIFECYCLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest tests/lifecycle/test_model.py -m slow
+
+dist: $(VENV)/.test  ## both wheels: the library and the local AWS
+	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist . ./packaging/personalize-local
 
 browser: $(VENV)/.test  ## hostile web pages in a real browser, against the local AWS
 	@command -v chromium > /dev/null || { echo "make browser needs Debian's chromium: apt-get install chromium" >&2; exit 1; }

@@ -1,4 +1,6 @@
-"""The command line: `python -m personalize_local` starts a local AWS and stays, `exec -- CMD` starts one for CMD.
+"""The command line: `personalize-local serve` starts a local AWS and stays, `exec -- CMD` starts one for CMD.
+
+Without the distribution it is `python -m personalize_local`.
 
 Exit status: that of the command; 130 after Ctrl-C, 143 after SIGTERM, 129 when the terminal is closed; 127 when there
 is no such command; 1 when it does not start, or dies.
@@ -15,15 +17,17 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from personalize_local import node
+from personalize_local import bootstrap, node
 from personalize_local.local_aws import LocalAws, LocalAwsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_PORT = 4566
+NO_IAM = "let every call through, whatever the policies say"
 GRACE_SECONDS = 10
 COMMAND_NOT_FOUND = 127
 SIGNAL_OFFSET = 128
@@ -61,21 +65,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the arguments."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--no-iam", action="store_true", help="let every call through, whatever the policies say")
-    parser = argparse.ArgumentParser(
-        prog="python -m personalize_local", description="A local AWS with Amazon Personalize.", parents=[shared]
-    )
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"where to listen (default {DEFAULT_PORT})")
-    actions = parser.add_subparsers(dest="action", metavar="exec")
-    run = actions.add_parser("exec", parents=[shared], help="start one on a free port for the lifetime of a command")
+    """Read the arguments; without an action it is `serve`."""
+    name = Path(sys.argv[0]).name
+    program = name if name == "personalize-local" else "python -m personalize_local"
+    parser = argparse.ArgumentParser(prog=program, description="A local AWS with Amazon Personalize.")
+    parser.set_defaults(no_iam=False, port=DEFAULT_PORT)
+    actions = parser.add_subparsers(dest="action", metavar="serve | exec", title="actions (default: serve)")
+    serve = actions.add_parser("serve", help="start one, say how to use it, and stay")
+    run = actions.add_parser("exec", help="start one on a free port for the lifetime of a command")
+    for takes in (parser, serve, run):  # before and after the action alike, so no default but the first
+        takes.add_argument("--no-iam", action="store_true", default=argparse.SUPPRESS, help=NO_IAM)
+    for takes in (parser, serve):
+        takes.add_argument("--port", type=int, default=argparse.SUPPRESS, help=f"where (default {DEFAULT_PORT})")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ARGS", help="the command and its arguments")
     options = parser.parse_args(arguments)
     if options.action == "exec":
         options.command = options.command[1:] if options.command[:1] == ["--"] else options.command
         if not options.command:
-            run.error("which command? python -m personalize_local exec -- CMD ARGS")
+            run.error(f"which command? {program} exec -- CMD ARGS")
     return options
 
 
@@ -115,6 +122,8 @@ def _bootstrap(aws: LocalAws) -> str:
 def _exec(options: argparse.Namespace) -> int:
     """Run a command with a local AWS of its own."""
     with LocalAws(iam=not options.no_iam) as aws:
+        if bootstrap.find_template() is not None:
+            aws.bootstrap()
         environment = aws.environment()
         program = shutil.which(options.command[0], path=environment.get("PATH"))
         if program is None:

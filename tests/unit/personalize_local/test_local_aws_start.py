@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from personalize_local import LocalAws, LocalAwsError, Settings, node
+from personalize_local import LocalAws, LocalAwsError, Settings, __main__, node
 from personalize_local.extension import patches
 
 if TYPE_CHECKING:
@@ -78,6 +78,22 @@ def test_exec_without_a_command_asks_for_one() -> None:
     result = run("exec")
     assert result.returncode == 2
     assert "which command? python -m personalize_local exec -- CMD ARGS" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], (None, False, 4566)),
+        (["serve"], ("serve", False, 4566)),
+        (["--port", "0", "serve", "--no-iam"], ("serve", True, 0)),
+        (["serve", "--port", "0"], ("serve", False, 0)),
+        (["--no-iam", "exec", "--", "true"], ("exec", True, 4566)),
+        (["exec", "--no-iam", "--", "true"], ("exec", True, 4566)),
+    ],
+)
+def test_options_may_stand_before_and_after_the_action(arguments: list[str], expected: tuple[Any, ...]) -> None:
+    options = __main__._parse(arguments)
+    assert (options.action, options.no_iam, options.port) == expected
 
 
 def test_a_taken_port_is_said_in_one_line() -> None:
