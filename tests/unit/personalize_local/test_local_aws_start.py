@@ -249,7 +249,7 @@ def test_a_server_that_dies_says_so_in_one_line_and_keeps_its_log() -> None:
 
 def test_a_server_that_dies_under_a_command_says_so() -> None:
     kill = "import os, signal; [os.kill(int(p), 9) for p in open(f'/proc/{os.getppid()}/task/{os.getppid()}/children')"
-    script = f"{kill}.read().split() if int(p) != os.getpid()]"
+    script = f"{kill}.read().split() if int(p) != os.getpid()]; import time; time.sleep(1)"
     result = run("exec", "--", sys.executable, "-c", script)
     named = re.fullmatch(
         r"personalize_local: the local AWS died \(killed by SIGKILL\); its log is (\S+)\n", result.stderr
