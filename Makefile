@@ -65,7 +65,7 @@ browser: $(VENV)/.test  ## hostile web pages in a real browser, against the loca
 	@command -v chromium > /dev/null || { echo "make browser needs Debian's chromium: apt-get install chromium" >&2; exit 1; }
 	@$(BIN)/python -m pytest -m browser
 
-audit: $(VENV)/.audit .cache/checkov/.installed  ## cdk-nag (five packs), cfn-lint, Checkov and the CDK's own validation
+audit: $(VENV)/.audit .cache/checkov/.installed  ## cdk-nag (five packs), cdk-preflight, cfn-lint, Checkov and the CDK's own validation
 	@$(BIN)/python -m pytest tests/audit
 
 benchmark: $(VENV)/.test node_modules/.installed .cache/benchmarks/.installed  ## this library against its rivals, half an hour (QUICK=1: five minutes)
@@ -98,7 +98,7 @@ $(VENV)/.test: $(VENV)/.local requirements/test.txt
 	@touch $@
 
 $(VENV)/.audit: $(VENV)/.test requirements/audit.txt
-	@echo "installing cdk-nag and cfn-lint into $(VENV)"
+	@echo "installing cdk-nag, cdk-preflight and cfn-lint into $(VENV)"
 	@$(PIP) -r requirements/audit.txt
 	@touch $@
 

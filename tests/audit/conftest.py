@@ -127,6 +127,7 @@ def audit(name: str, build: Callable[[App], None], folder: Path) -> Audited:
     app = App(outdir=str(folder), context={"@aws-cdk/core:validateAgainstDefaultRules": True})
     build(app)
     Validations.of(app).add_plugins(*(getattr(cdk_nag, name)(app) for name in _CLASSES))
+    importlib.import_module("cdk_preflight").Preflight.apply(app)
     try:
         app.synth()
     except RuntimeError as error:

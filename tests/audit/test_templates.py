@@ -1,4 +1,4 @@
-"""The templates before CloudFormation's own rules, cfn-lint and Checkov."""
+"""The templates before CloudFormation's own rules, cdk-preflight's, cfn-lint and Checkov."""
 
 from __future__ import annotations
 
@@ -62,6 +62,22 @@ def test_validation_of_the_cdk_would_find_a_wrong_template(tmp_path: Path) -> No
 
     (found,) = audit("wrong", build, tmp_path).reports["CloudFormation Validate"]["violations"]
     assert "'Not_A_Name' does not match pattern" in found["description"]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_cdk_preflight_finds_nothing(audited: Callable[[str], Audited], stack: str) -> None:
+    assert "cdk-preflight" not in audited(stack).reports
+
+
+def test_cdk_preflight_would_find_what_fails_at_deployment_only(tmp_path: Path) -> None:
+    def build(app: App) -> None:
+        environment = {"Variables": {"SETTINGS": "x" * 5000}}
+        code = {"ZipFile": "def handler(event, context): pass"}
+        properties = {"Code": code, "Environment": environment, "Handler": "index.handler", "Runtime": "python3.14"}
+        role = {"Role": "arn:aws:iam::123456789012:role/function"}
+        CfnResource(Stack(app, "Audited"), "F", type="AWS::Lambda::Function", properties={**properties, **role})
+
+    assert audit("too large", build, tmp_path).findings("cdk-preflight") == {"pf-lambda-env-size"}
 
 
 @pytest.mark.parametrize("stack", STACKS)

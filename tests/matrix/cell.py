@@ -6,6 +6,7 @@ a line of JSON: the versions it met, and what became of each scenario. The CDK's
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import platform
@@ -88,16 +89,16 @@ def own_key() -> None:
 
 def cdk_nag() -> None:
     """The pack AwsSolutions finds what the user decides, and no wildcard where cdk-nag reads acknowledgements."""
-    import cdk_nag  # noqa: PLC0415 - not in every combination
+    pack = importlib.import_module("cdk_nag").AwsSolutionsChecks  # not in every combination
 
     app = App()
     DatasetExport(Stack(app, "Nag"), "Interactions", dataset=f"{GROUP}/INTERACTIONS")
     if _reads_acknowledgements():
         app.synth()
-        found = {violation.rule_name for violation in cdk_nag.AwsSolutionsChecks(app).validate_scope(app).violations}
+        found = {violation.rule_name for violation in pack(app).validate_scope(app).violations}
         expected = DOCUMENTED | _runtime_is_unknown()
     else:  # it knows suppressions of its own only, which are the user's to write
-        Aspects.of(app).add(cdk_nag.AwsSolutionsChecks())
+        Aspects.of(app).add(pack())
         (stack,) = app.synth().stacks
         found = {
             str(message.entry.data).partition(": ")[0] for message in stack.messages if message.level.name == "ERROR"
