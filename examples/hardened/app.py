@@ -40,12 +40,13 @@ class Account:
     route_table_ids: tuple[str, ...] = ("rtb-0123456789abcdef0", "rtb-0123456789abcdef1")
     access_logs_bucket: str = "example-access-logs"
     replica_bucket: str = "example-replicas"
+    replica_key: str = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
     unread_queue: str = "arn:aws:sqs:us-east-1:123456789012:example-unread"
     replication_role: str = "arn:aws:iam::123456789012:role/replicate-exports"
 
 
 class Hardened(cdk.Stack):
-    """A bucket, a key, a dead-letter queue and a log group of our own, in a network without a way out.
+    """A bucket, keys, a dead-letter queue and a log group of our own, in a network without a way out.
 
     Args:
         scope: The app or stage.
@@ -59,7 +60,14 @@ class Hardened(cdk.Stack):
     ) -> None:
         super().__init__(scope, construct_id)
         account = account or Account()
+        # Two keys, so that who may read logs and failed requests may not read exports.
         self._key = kms.Key(self, "Key", description="Exports from Amazon Personalize", enable_key_rotation=True)
+        self._operations_key = kms.Key(
+            self,
+            "OperationsKey",
+            description="Logs, failed requests and environment of the exports' function",
+            enable_key_rotation=True,
+        )
         DatasetGroupExport(
             self,
             "Export",
@@ -89,7 +97,7 @@ class Hardened(cdk.Stack):
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
             security_groups=[self._way_to_aws(vpc)],
             dead_letter_queue=self._dead_letter_queue(account),
-            environment_encryption=self._key,
+            environment_encryption=self._operations_key,
             tracing=lambda_.Tracing.ACTIVE,
             function_name_prefix="personalize-export",
         )
@@ -141,7 +149,14 @@ class Hardened(cdk.Stack):
         rule = s3.CfnBucket.ReplicationRuleProperty(
             status="Enabled",
             destination=s3.CfnBucket.ReplicationDestinationProperty(
-                bucket=f"arn:{self.partition}:s3:::{account.replica_bucket}"
+                bucket=f"arn:{self.partition}:s3:::{account.replica_bucket}",
+                encryption_configuration=s3.CfnBucket.EncryptionConfigurationProperty(
+                    replica_kms_key_id=account.replica_key
+                ),
+            ),
+            # Without it S3 replicates nothing that is encrypted with a KMS key, and says nothing.
+            source_selection_criteria=s3.CfnBucket.SourceSelectionCriteriaProperty(
+                sse_kms_encrypted_objects=s3.CfnBucket.SseKmsEncryptedObjectsProperty(status="Enabled")
             ),
         )
         resource.replication_configuration = s3.CfnBucket.ReplicationConfigurationProperty(
@@ -151,7 +166,7 @@ class Hardened(cdk.Stack):
 
     def _log_group(self) -> logs.LogGroup:
         log_groups = f"arn:{self.partition}:logs:{self.region}:{self.account}:*"
-        self._key.add_to_resource_policy(
+        self._operations_key.add_to_resource_policy(
             iam.PolicyStatement(
                 actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
                 principals=[iam.ServicePrincipal(f"logs.{self.region}.amazonaws.com")],
@@ -159,7 +174,7 @@ class Hardened(cdk.Stack):
                 conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": log_groups}},
             )
         )
-        return logs.LogGroup(self, "Logs", encryption_key=self._key, retention=logs.RetentionDays.ONE_YEAR)
+        return logs.LogGroup(self, "Logs", encryption_key=self._operations_key, retention=logs.RetentionDays.ONE_YEAR)
 
     def _dead_letter_queue(self, account: Account) -> sqs.Queue:
         unread = sqs.Queue.from_queue_arn(self, "Unread", account.unread_queue)
@@ -168,7 +183,7 @@ class Hardened(cdk.Stack):
             "DeadLetters",
             dead_letter_queue=sqs.DeadLetterQueue(queue=unread, max_receive_count=3),
             encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=self._key,
+            encryption_master_key=self._operations_key,
             enforce_ssl=True,
             retention_period=cdk.Duration.days(14),
         )

@@ -7,13 +7,14 @@ of the local AWS.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from account import make_items, wait_for
-from policies import Policies, Question, Variant, delegates, listed, questions, simulate
+from policies import PERSONALIZE, Policies, Question, Variant, delegates, listed, questions, simulate
 
 from personalize_local import Settings
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 APP = "tests/e2e/apps/owned.py"
+STACK_HASH = "17b760"
 EXPORTS = ("Default", "OwnBucket", "OwnKey", "OwnRole", "Imported", "Foreign")
-FOREIGN, ANOTHER_ACCOUNT = "of-another-account", "111111111111"
+FOREIGN, ANOTHER_ACCOUNT, HOME = "of-another-account", "111111111111", "000000000000"
+SOURCE_ACCOUNT = "aws:SourceAccount"
 PRINTED = r"cannot change (.*?)\. Exports fail.*?are in it:\n(\[\n.*?\n\])"
 ELSEWHERE = "made-elsewhere"
 ELSEWHERE_ROLE = f"arn:aws:iam::000000000000:role/{ELSEWHERE}"
@@ -65,8 +68,8 @@ def test_permissions_are_enough_for_everything_a_user_may_own_and_none_can_be_ta
     foreign = f"{ANOTHER_ACCOUNT}:{FOREIGN}"
     asked = questions(account.aws.calls(), policies, home=account.aws.account, foreign=foreign)
     variants = list(policies.variants(theirs=[f"{ELSEWHERE_ROLE} trust", own_role_trust(policies)]))
-    overreaching = list(probes(asked))
-    answer = simulate(policies, [*asked, *(probe for _, probe in overreaching)], variants)
+    at_home, overreaching = for_this_account(asked), list(probes(asked))
+    answer = simulate(policies, [*asked, *at_home, *(probe for _, probe in overreaching)], variants)
 
     for question, given in zip(asked, answer["answers"], strict=False):
         assert_allowed_by_the_one_statement_meant_for_it(question, given, policies)
@@ -79,9 +82,21 @@ def test_permissions_are_enough_for_everything_a_user_may_own_and_none_can_be_ta
             needless.append(variant.label)
     assert needless == []
     assert documented == set(DOCUMENTED)
-    for (name, _), given in zip(overreaching, answer["answers"][len(asked) :], strict=True):
+    for question, given in zip(at_home, answer["answers"][len(asked) :], strict=False):
+        assert given["result"] == "Allowed", f"{question.name}, where Personalize says for whom it acts"
+    for (name, _), given in zip(overreaching, answer["answers"][len(asked) + len(at_home) :], strict=True):
         assert given["result"] != "Allowed", name
     print(f"{len(asked)} calls, {len(variants)} removals, {len(overreaching)} probes")  # noqa: T201 - shown by pytest -s
+
+
+def for_this_account(asked: list[Question]) -> list[Question]:
+    """Return what Personalize asks of buckets and keys, saying for whom it acts; otherwise it does not."""
+    return [question.but(context={**question.context, SOURCE_ACCOUNT: HOME}) for question in of_the_service(asked)]
+
+
+def of_the_service(asked: list[Question]) -> list[Question]:
+    """Return the calls of Personalize itself on buckets and keys."""
+    return [q for q in asked if q.principal == PERSONALIZE and q.resource.split(":")[2] in {"s3", "kms"}]
 
 
 def deploy_everything(account: Account) -> None:
@@ -113,8 +128,40 @@ def deploy_everything(account: Account) -> None:
     assert deployed.returncode == 0, deployed.stderr
     wait_for(lambda: all(job["status"] in {"ACTIVE", "CREATE FAILED"} for job in account.jobs()), seconds=60)
     outcomes = {re.sub("-[^-]*$", "", job["jobName"]): job.get("failureReason") for job in account.jobs()}
-    expected = [*(f"Owned-{name}Export" for name in EXPORTS), "Owned-Interactions", "Owned-Items"]
-    assert outcomes == dict.fromkeys(expected)
+    parts = [*(f"{name}Export" for name in EXPORTS), "Interactions", "Items"]
+    assert outcomes == dict.fromkeys(f"Owned-{STACK_HASH}-{part}" for part in parts)
+    send_a_request_nobody_waits_for(account)
+
+
+def send_a_request_nobody_waits_for(account: Account) -> None:
+    """Let the function find a request of five minutes ago: it asks CloudFormation, and starts nothing."""
+    before = account.jobs()
+    cloudformation, functions = account.aws.client("cloudformation"), account.aws.client("lambda")
+    resources = cloudformation.describe_stack_resources(StackName="Owned")["StackResources"]
+    (resource,) = [r for r in resources if r["LogicalResourceId"].startswith("DefaultExportResource")]
+    function = next(r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::Lambda::Function")
+    job = next(job for job in before if "DefaultExport" in job["jobName"])
+    signed_at = dt.datetime.now(dt.timezone.utc) - dt.timedelta(minutes=5)
+    event = {
+        "RequestType": "Create",
+        "ResponseURL": f"{account.aws.endpoint}/answers/none?X-Amz-Date={signed_at:%Y%m%dT%H%M%SZ}",
+        "StackId": resource["StackId"],
+        "RequestId": "11111111-2222-3333-4444-555555555555",
+        "LogicalResourceId": resource["LogicalResourceId"],
+        "ResourceType": resource["ResourceType"],
+        "ResourceProperties": {
+            "ExportId": "Late",
+            "JobNamePrefix": f"Owned-{STACK_HASH}-Late",
+            "DatasetArn": job["datasetArn"],
+            "RoleArn": job["roleArn"],
+            "Bucket": job["jobOutput"]["s3DataDestination"]["path"].split("/")[2],
+            "Prefix": "personalize/",
+        },
+    }
+    functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))
+    asked = "cloudformation:DescribeStackResource"
+    wait_for(lambda: asked in [call["action"] for call in account.aws.calls()], seconds=60)
+    assert [one["jobName"] for one in account.jobs()] == [one["jobName"] for one in before]
 
 
 def document(statements: list[dict[str, Any]]) -> str:
@@ -146,7 +193,7 @@ def assert_allowed_by_the_one_statement_meant_for_it(
 
 def probes(asked: list[Question]) -> list[tuple[str, Question]]:
     """Return calls close to those that were made, which no statement may allow."""
-    found = []
+    found, strangers = [], of_the_service(asked)
     for question in asked:
         context, resource = question.context, question.resource
         attempts: dict[str, Question] = {}
@@ -163,6 +210,8 @@ def probes(asked: list[Question]) -> list[tuple[str, Question]]:
                 attempts["outside the prefix"] = question.but(resource=f"{bucket}/elsewhere/part")
                 if not bucket.endswith((ELSEWHERE, FOREIGN)):
                     attempts["without TLS"] = question.but(context={**context, "aws:SecureTransport": "false"})
+            case "cloudformation:DescribeStackResource":
+                attempts["of another stack"] = question.but(resource=resource.replace("/Owned/", "/Other/"))
             case "lambda:InvokeFunction":
                 attempts["of another function"] = question.but(resource=f"{resource}2")
             case "logs:PutLogEvents" | "logs:CreateLogStream":
@@ -170,5 +219,7 @@ def probes(asked: list[Question]) -> list[tuple[str, Question]]:
             case _ if resource.split(":")[2] == "personalize":
                 other = re.sub("(dataset|dataset-export-job)/(shop|Owned)", r"\1/Other", resource)
                 attempts["of another stack"] = question.but(resource=other)
+        if question in strangers:
+            attempts["for a stranger"] = question.but(context={**context, SOURCE_ACCOUNT: ANOTHER_ACCOUNT})
         found += [(f"{question.name} {what}", probe) for what, probe in attempts.items()]
     return found
