@@ -7,6 +7,9 @@ pulled from under it. See
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html for the requests, and
 crpg-ref-requests.html and crpg-ref-responses.html beside it for their fields and those of the answer.
 
+What CloudFormation sends no request for exports nothing: a hotswap deployment (`cdk deploy --hotswap`) leaves custom
+resources alone. An express deployment waits for them, but does not roll back by default.
+
 The ResponseURL is a credential: it is never logged, and no representation shows it.
 """
 
@@ -303,7 +306,7 @@ def _runs_on(longest_wait_seconds: int) -> str:
         "it runs on in Amazon Personalize, which can not stop a job. Deploying again joins it after a failed update, "
         "or after a deployment with --no-rollback. After a failed first deployment CloudFormation removes the stack: "
         f"it waits up to {_length(longest_wait_seconds)} more for the job, and then takes its role away, without which "
-        "the job fails; a new stack is a new identity that starts a new job. Raise max_wait first."
+        "the job fails; a new stack is a new identity that starts a new job: raise max_wait first."
     )
 
 

@@ -80,6 +80,9 @@ def read_export(stack_id: str, properties: Mapping[str, Any]) -> Export:
     which is why the export has an id of its own: CloudFormation lets no resource change its service token, so a
     resource that moves to another function gets another logical id.
 
+    Whatever was exported before joins its old job, as a name is never free again: generation A after B after A, and a
+    dataset group that was deleted and made again under the same names.
+
     Raises:
         MalformedError: A property is missing or wrong.
     """

@@ -32,7 +32,7 @@ RUNS_ON = (
     "it runs on in Amazon Personalize, which can not stop a job. Deploying again joins it after a failed update, or "
     "after a deployment with --no-rollback. After a failed first deployment CloudFormation removes the stack: it waits "
     "up to 56 min more for the job, and then takes its role away, without which the job fails; a new stack is a new "
-    "identity that starts a new job. Raise max_wait first."
+    "identity that starts a new job: raise max_wait first."
 )
 TOO_LATE = "the request reached the function too late"
 OURS: dict[str, Any] = {
