@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cdk_personalize_export.handler.log import Log
-from cdk_personalize_export.handler.outbound import NoAnswerError, Outbound, server_time
+from cdk_personalize_export.handler.outbound import Outbound, server_time
 from tests.unit.handler.world import START, FakeOutbound
 
 
@@ -151,7 +151,7 @@ def test_no_call_takes_longer_than_its_budget_however_many_addresses_are_dead(
         if service in calls:
             outbound.client(service)
         began = time.monotonic()
-        with pytest.raises(NoAnswerError, match=r"^no answer within 1 s$"):
+        with pytest.raises(TimeoutError, match=r"^no answer within 1 s$|^timed out$"):  # of one address, either
             call()
         assert 0.9 < time.monotonic() - began < 5  # generous, as the machine may be busy; without it, 3 s for each
 
