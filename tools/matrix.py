@@ -26,6 +26,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "matrix"
+UV = str(ROOT / ".venv" / "bin" / "uv")
 CONSTRAINTS = (ROOT / "requirements" / "constraints.txt").read_text(encoding="utf-8")
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 MINORS = range(10, 16)  # Python 3.10 to 3.15
@@ -156,23 +157,22 @@ def _started(command: list[str], folders: tuple[Path, ...]) -> subprocess.Comple
 
 def newest_folder(minor: int) -> Path:
     """Return the folder of a release with the newest of everything it depends on."""
-    newest = {name: _pinned(name) for name in ("jsii", "constructs")}
-    return _release_folder("newest", minor, newest)
+    return _folder(
+        f"2.{minor}-newest", _release(minor), *(f"{name}=={_pinned(name)}" for name in ("jsii", "constructs"))
+    )
 
 
 def oldest_folder(minor: int) -> Path:
-    """Return the folder of a release with the oldest jsii and constructs that it and this library allow."""
-    release = newest_folder(minor)
-    bounds = {name: [_bound(release, "aws_cdk_lib", name), _declared(name)] for name in ("jsii", "constructs")}
-    return _release_folder("oldest", minor, {name: max(both, key=_order) for name, both in bounds.items()})
+    """Return the folder of a release with the oldest jsii and constructs that it, its parts and this library allow."""
+    newest = newest_folder(minor)
+    bounds = {name: [_bound(newest, "aws_cdk_lib", name), _declared(name)] for name in ("jsii", "constructs")}
+    oldest = [f"{name}>={max(both, key=_order)}" for name, both in bounds.items()]
+    return _folder(f"2.{minor}-oldest", _release(minor), *oldest, "--resolution=lowest-direct")
 
 
-def _release_folder(age: str, minor: int, with_: dict[str, str]) -> Path:
+def _release(minor: int) -> str:
     ends = {_minor(release): release for release in (_declared("aws-cdk-lib"), _pinned("aws-cdk-lib"))}
-    release = ends.get(minor, f"2.{minor}.*")
-    return _folder(
-        f"2.{minor}-{age}", f"aws-cdk-lib=={release}", *(f"{name}=={number}" for name, number in with_.items())
-    )
+    return f"aws-cdk-lib=={ends.get(minor, f'2.{minor}.*')}"
 
 
 def nag_folder(minor: int) -> Path:
@@ -192,16 +192,8 @@ def _folder(name: str, *arguments: str) -> Path:
     with _locks.setdefault(name, Lock()):
         if not done.exists() or done.read_text(encoding="utf-8") != " ".join(arguments):
             shutil.rmtree(folder, ignore_errors=True)
-            uv = [
-                str(ROOT / ".venv" / "bin" / "uv"),
-                "pip",
-                "install",
-                "--quiet",
-                "--no-config",
-                "--python",
-                sys.executable,
-            ]
-            subprocess.run([*uv, "--python-version", "3.10", "--target", str(folder), *arguments], check=True)  # noqa: S603 - pinned
+            uv = [UV, "pip", "install", "--quiet", "--no-config", "--python", sys.executable, "--python-version=3.10"]
+            subprocess.run([*uv, "--target", str(folder), *arguments], check=True)  # noqa: S603 - pinned
             done.write_text(" ".join(arguments), encoding="utf-8")
     return folder
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 os.environ["CDK_VALIDATION"] = "false"  # before the jsii kernel starts, which reads it once
 
-from aws_cdk import App, Aspects, Stack, aws_kms, aws_lambda, aws_s3
+from aws_cdk import App, Aspects, Stack, aws_kms, aws_s3
 
 from cdk_personalize_export import DatasetExport, DatasetGroupExport, ExportDestination
 
@@ -96,7 +96,7 @@ def cdk_nag() -> None:
     if _reads_acknowledgements():
         app.synth()
         found = {violation.rule_name for violation in pack(app).validate_scope(app).violations}
-        expected = DOCUMENTED | _runtime_is_unknown()
+        expected = DOCUMENTED
     else:  # it knows suppressions of its own only, which are the user's to write
         Aspects.of(app).add(pack())
         (stack,) = app.synth().stacks
@@ -106,18 +106,13 @@ def cdk_nag() -> None:
         wildcards = {id_ for id_ in found for known in WILDCARDS if known.fullmatch(id_)}
         if len(wildcards) != len(WILDCARDS):
             raise AssertionError(f"cdk-nag knows the wildcards by other ids: {sorted(found)}")
-        expected = DOCUMENTED | wildcards | _runtime_is_unknown()
+        expected = DOCUMENTED | wildcards
     if found != expected:
         raise AssertionError(f"found {sorted(found)} instead of {sorted(expected)}")
 
 
 def _reads_acknowledgements() -> bool:
     return int(version("cdk-nag").partition(".")[0]) >= 3  # a plug-in since, an aspect before
-
-
-def _runtime_is_unknown() -> set[str]:
-    """Return what cdk-nag says of Python 3.14, on which the function runs, where the CDK does not know it: too old."""
-    return set() if hasattr(aws_lambda.Runtime, "PYTHON_3_14") else {"AwsSolutions-L1"}
 
 
 def _template(app: App) -> dict[str, Any]:
