@@ -18,6 +18,8 @@ from tools.step import STOPPED
 ROOT = Path(__file__).resolve().parents[3]
 STEP = [sys.executable, str(ROOT / "tools" / "step.py")]
 IN_A_TERMINAL = [sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"]
+# Of the make that runs the tests: another one would take itself for a part of it, and say which folder it enters.
+OUTSIDE_MAKE = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
 # Python, as far as make knows: says what runs, starts something, and waits until it is ended.
 WAITS = """#!/bin/sh
 touch "$TMPDIR/left behind"
@@ -59,7 +61,9 @@ def lives(pid: int) -> bool:
 )
 def test_ctrl_c_ends_make_with_one_line_and_leaves_nothing(project: Path, target: str, runs: str) -> None:
     command = [*IN_A_TERMINAL, "make", target, f"PYTHON={project / 'python'}"]
-    with subprocess.Popen(command, cwd=project, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as terminal:
+    with subprocess.Popen(
+        command, cwd=project, env=OUTSIDE_MAKE, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as terminal:
         assert terminal.stdin is not None
         assert terminal.stdout is not None
         try:
