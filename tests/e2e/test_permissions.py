@@ -195,31 +195,37 @@ def probes(asked: list[Question]) -> list[tuple[str, Question]]:
     """Return calls close to those that were made, which no statement may allow."""
     found, strangers = [], of_the_service(asked)
     for question in asked:
-        context, resource = question.context, question.resource
-        attempts: dict[str, Question] = {}
-        match question.action:
-            case "iam:PassRole":
-                attempts["to another service"] = question.but(context={"iam:PassedToService": "lambda.amazonaws.com"})
-                attempts["another role"] = question.but(resource=f"{resource}2")
-            case "sts:AssumeRole" if "OwnRole" not in resource and ELSEWHERE not in resource:
-                attempts["for another account"] = question.but(context={**context, "aws:sourceaccount": "111111111111"})
-                other = str(context["aws:sourcearn"]).replace("us-east-1", "eu-west-1")
-                attempts["for another region"] = question.but(context={**context, "aws:sourcearn": other})
-            case "s3:PutObject":
-                bucket = resource.partition("/")[0]
-                attempts["outside the prefix"] = question.but(resource=f"{bucket}/elsewhere/part")
-                if not bucket.endswith((ELSEWHERE, FOREIGN)):
-                    attempts["without TLS"] = question.but(context={**context, "aws:SecureTransport": "false"})
-            case "cloudformation:DescribeStackResource":
-                attempts["of another stack"] = question.but(resource=resource.replace("/Owned/", "/Other/"))
-            case "lambda:InvokeFunction":
-                attempts["of another function"] = question.but(resource=f"{resource}2")
-            case "logs:PutLogEvents" | "logs:CreateLogStream":
-                attempts["of another group"] = question.but(resource=resource.replace("ProviderLogs", "OtherLogs"))
-            case _ if resource.split(":")[2] == "personalize":
-                other = re.sub("(dataset|dataset-export-job)/(shop|Owned)", r"\1/Other", resource)
-                attempts["of another stack"] = question.but(resource=other)
+        attempts = near_misses(question)
         if question in strangers:
-            attempts["for a stranger"] = question.but(context={**context, SOURCE_ACCOUNT: ANOTHER_ACCOUNT})
+            attempts["for a stranger"] = question.but(context={**question.context, SOURCE_ACCOUNT: ANOTHER_ACCOUNT})
         found += [(f"{question.name} {what}", probe) for what, probe in attempts.items()]
     return found
+
+
+def near_misses(question: Question) -> dict[str, Question]:
+    """Return what to ask instead of a question, by what is different."""
+    context, resource = question.context, question.resource
+    attempts: dict[str, Question] = {}
+    match question.action:
+        case "iam:PassRole":
+            attempts["to another service"] = question.but(context={"iam:PassedToService": "lambda.amazonaws.com"})
+            attempts["another role"] = question.but(resource=f"{resource}2")
+        case "sts:AssumeRole" if "OwnRole" not in resource and ELSEWHERE not in resource:
+            attempts["for another account"] = question.but(context={**context, "aws:sourceaccount": "111111111111"})
+            other = str(context["aws:sourcearn"]).replace("us-east-1", "eu-west-1")
+            attempts["for another region"] = question.but(context={**context, "aws:sourcearn": other})
+        case "s3:PutObject":
+            bucket = resource.partition("/")[0]
+            attempts["outside the prefix"] = question.but(resource=f"{bucket}/elsewhere/part")
+            if not bucket.endswith((ELSEWHERE, FOREIGN)):
+                attempts["without TLS"] = question.but(context={**context, "aws:SecureTransport": "false"})
+        case "cloudformation:DescribeStackResource":
+            attempts["of another stack"] = question.but(resource=resource.replace("/Owned/", "/Other/"))
+        case "lambda:InvokeFunction":
+            attempts["of another function"] = question.but(resource=f"{resource}2")
+        case "logs:PutLogEvents" | "logs:CreateLogStream":
+            attempts["of another group"] = question.but(resource=resource.replace("ProviderLogs", "OtherLogs"))
+        case _ if resource.split(":")[2] == "personalize":
+            other = re.sub("(dataset|dataset-export-job)/(shop|Owned)", r"\1/Other", resource)
+            attempts["of another stack"] = question.but(resource=other)
+    return attempts
