@@ -36,6 +36,8 @@ EDGES = {
     250: "no Validations",
     251: "Validations, but nothing to acknowledge with",
     252: "acknowledgements, refused when an id has `::` twice",
+    261: "`CfnResource.add_dependency` by its old name only",
+    262: "`CfnResource.add_resource_dependency`",
     268: "the last that refuses them",
     269: "reads brackets in an id",
 }
