@@ -27,10 +27,10 @@ def test_hardened_function_is_in_the_vpc_with_everything_encrypted(app: App, syn
     function = result.the("AWS::Lambda::Function")
     assert function["VpcConfig"]["SubnetIds"] == ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
     assert function["DeadLetterConfig"] == {"TargetArn": "${DeadLetters.Arn}"}
-    assert function["KmsKeyArn"] == "${Key.Arn}"
+    assert function["KmsKeyArn"] == "${OperationsKey.Arn}"
     assert function["ReservedConcurrentExecutions"] == 5
     assert function["TracingConfig"] == {"Mode": "Active"}
-    assert result.the("AWS::Logs::LogGroup")["KmsKeyId"] == "${Key.Arn}"
+    assert result.the("AWS::Logs::LogGroup")["KmsKeyId"] == "${OperationsKey.Arn}"
     assert "AWS::IAM::Policy" not in result.types
     assert not [warning for warning in result.warnings if "cdk-personalize-export" in warning]
 
@@ -41,7 +41,7 @@ def test_hardened_network_reaches_personalize_lambda_and_the_answers_of_cloudfor
     result = synth(Hardened(app, "Hardened", dataset_group="movies"))
     endpoints = {e["ServiceName"]: e for e in result.of_type("AWS::EC2::VPCEndpoint")}
     assert list(endpoints) == [
-        f"com.amazonaws.${{AWS::Region}}.{service}" for service in ("personalize", "lambda", "s3")
+        f"com.amazonaws.${{AWS::Region}}.{service}" for service in ("personalize", "lambda", "cloudformation", "s3")
     ]
     (statement,) = endpoints["com.amazonaws.${AWS::Region}.s3"]["PolicyDocument"]["Statement"]
     assert statement["Resource"] == "arn:${AWS::Partition}:s3:::cloudformation-custom-resource-response-*"
