@@ -1,4 +1,4 @@
-"""Measures everything, prints it, and writes `results.json` and `results.svg` beside this file.
+"""Measures everything, prints it, and writes `results.json` and its pictures beside this file.
 
 Ratios within one run are what counts: timings depend on the machine and on what else it does, which is why the load
 average is noted. `--quick` does two rounds and leaves the long parts out; `--only` repeats parts and keeps the rest.
@@ -25,31 +25,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = Path(__file__).parent
-RESULTS, PICTURE = HERE / "results.json", HERE / "results.svg"
+RESULTS = HERE / "results.json"
 README = HERE / "README.md"
 PARTS = ("counts", "synth", "imports", "waiting", "deployments", "local")
 ROWS = (50_000, 500_000, 5_000_000)
-ROUNDS, QUICK_ROUNDS = 9, 2
+QUICK_ROUNDS = 2
 
 
 def main() -> int:
     """Run the parts and write what came out."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often everything is timed after a warm-up")
+    parser.add_argument("--rounds", type=int, default=goals.ROUNDS, help="how often everything is timed")
     parser.add_argument("--quick", action="store_true", help="two rounds, 500,000 rows at most, to a folder in .cache")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="only these parts; the rest is kept")
     given = parser.parse_args()
     rounds = QUICK_ROUNDS if given.quick else given.rounds
     folder = ROOT / ".cache" / "benchmarks" if given.quick else HERE
-    results_path, picture_path = folder / RESULTS.name, folder / PICTURE.name
+    folder.mkdir(parents=True, exist_ok=True)
+    results_path = folder / RESULTS.name
     kept = json.loads(results_path.read_text()) if results_path.exists() else {}
     results = measure(kept, given.only, rounds, quick=given.quick)
     results_path.write_text(json.dumps(results, indent=1) + "\n")
     if "growth" in results:
-        picture_path.write_text(picture.describe(results, {**synthesis.RIVALS, **synthesis.FLOORS}))
+        for name, theme in picture.THEMES.items():
+            drawn = picture.svg(results, {**synthesis.RIVALS, **synthesis.FLOORS}, theme)
+            (folder / f"results-{name}.svg").write_text(drawn)
     if not given.quick:
         README.write_text(goals.shown_in(README.read_text(), results))
-    sys.stdout.write(report.text(results) + goals.table(results) + f"\nwritten: {results_path}, {picture_path}\n")
+    sys.stdout.write(report.text(results) + goals.table(results) + f"\nwritten to {folder}\n")
     return 0
 
 

@@ -1,141 +1,103 @@
-"""The results as a picture: bars and lines, written as SVG by hand."""
+"""The results as a picture, drawn by matplotlib: one for light pages and one for dark ones, the same at every run."""
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any, NamedTuple
-from xml.sax.saxutils import escape
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from matplotlib.axes import Axes
 
-WIDTH = 860
-COLUMN = 410
-ROW = 22
-LABEL = 150
-OURS, THEIRS, INK, FAINT = "#0b7a75", "#b8c0c8", "#1f2933", "#7b8794"
-
-
-class Bar(NamedTuple):
-    """A bar; `spread` draws a whisker to both sides."""
-
-    label: str
-    value: float
-    spread: float = 0.0
-    ours: bool = False
+INCHES = (9.6, 11.6)
+SIZES = {
+    "1 app": "an app, 1 export",
+    "100 app": "an app, 100 exports",
+    "1": "toy app, 1 export",
+    "100": "toy app, 100 exports",
+}
+GROWTH = {"jsii_calls": "jsii calls", "template_bytes": "template (bytes)", "ms": "time (ms)"}
 
 
-class Line(NamedTuple):
-    """A row of points, each with its text."""
+class Theme(NamedTuple):
+    """The colours of a page."""
 
-    label: str
-    points: Sequence[tuple[str, float]]
-    unit: str
-
-
-class Canvas:
-    """What has been drawn so far."""
-
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.height = 0.0
-
-    def text(self, x: float, y: float, text: str, **look: str) -> None:
-        """Write a line; `look` is SVG's own, with _ for -."""
-        attributes = {"fill": INK, "font-size": "12", **{name.replace("_", "-"): value for name, value in look.items()}}
-        shown = " ".join(f'{name}="{value}"' for name, value in attributes.items())
-        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" {shown}>{escape(text)}</text>')
-
-    def box(self, x: float, y: float, width: float, height: float, fill: str) -> None:
-        """Draw a filled rectangle."""
-        self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"/>')
-
-    def stroke(self, points: Sequence[tuple[float, float]], color: str, width: float = 1.5) -> None:
-        """Draw a line through points."""
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        self.parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="{width}"/>')
-
-    def svg(self) -> str:
-        """Return the document."""
-        size = f'width="{WIDTH}" height="{self.height:.0f}" viewBox="0 0 {WIDTH} {self.height:.0f}"'
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="system-ui, sans-serif" role="img">'
-        ground = f'<rect width="{WIDTH}" height="{self.height:.0f}" fill="#ffffff"/>'
-        return "\n".join([head, "<title>What was measured</title>", ground, *self.parts, "</svg>"]) + "\n"
+    ground: str
+    ink: str
+    faint: str
+    ours: str
+    theirs: str
 
 
-def draw(panels: Sequence[tuple[str, Sequence[Bar]]], growth: Sequence[Line]) -> str:
-    """Return the picture: bar charts two in a row, and below them how the cost grows."""
-    canvas = Canvas()
-    y = 10.0
-    for left in range(0, len(panels), 2):
-        pair = panels[left : left + 2]
-        for column, (title, bars) in enumerate(pair):
-            _bars(canvas, 15 + column * (COLUMN + 10), y, title, bars)
-        y += 40 + ROW * max(len(bars) for _, bars in pair)
-    canvas.text(15, y + 16, "Cost of each further export, ours, by the number of exports", font_weight="600")
-    for number, line in enumerate(growth):
-        _growth(canvas, 15 + number * 280, y + 30, line)
-    canvas.height = y + 150
-    return canvas.svg()
+THEMES = {
+    "light": Theme(ground="#ffffff", ink="#1f2328", faint="#59636e", ours="#0b7a75", theirs="#b8c0c8"),
+    "dark": Theme(ground="#0d1117", ink="#e6edf3", faint="#9198a1", ours="#2fb5ad", theirs="#4b535d"),
+}
 
 
-def _bars(canvas: Canvas, x: float, y: float, title: str, bars: Sequence[Bar]) -> None:
-    canvas.text(x, y + 16, title, font_weight="600")
-    longest = max(bar.value + bar.spread for bar in bars)
-    room = COLUMN - LABEL - 60
-    for number, bar in enumerate(bars):
-        top = y + 26 + number * ROW
-        canvas.text(x + LABEL - 6, top + 13, bar.label, text_anchor="end", fill=OURS if bar.ours else INK)
-        canvas.box(x + LABEL, top + 3, room * bar.value / longest, ROW - 8, OURS if bar.ours else THEIRS)
-        end = x + LABEL + room * (bar.value + bar.spread) / longest
-        if bar.spread:
-            middle, start = top + ROW / 2 - 1, x + LABEL + room * max(bar.value - bar.spread, 0) / longest
-            canvas.stroke([(start, middle), (end, middle)], INK, 1)
-        canvas.text(end + 6, top + 13, f"{bar.value:,.0f}", fill=FAINT)
+def svg(results: dict[str, Any], names: dict[str, str], theme: Theme) -> str:
+    """Return the picture as SVG: with text as text, and without a date or random ids, so that it can be compared."""
+    with mpl.rc_context({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"}):
+        file = io.StringIO()
+        draw(results, names, theme).savefig(file, format="svg", metadata={"Date": None, "Title": "What was measured"})
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
-def _growth(canvas: Canvas, x: float, y: float, line: Line) -> None:
-    width, height = 215.0, 60.0
-    top = max(value for _, value in line.points) * 1.25 or 1.0
-    step = width / max(len(line.points) - 1, 1)
-    places = [(x + n * step, y + 20 + height * (1 - value / top)) for n, (_, value) in enumerate(line.points)]
-    canvas.text(x, y + 10, f"{line.label} ({line.unit})", fill=FAINT)
-    canvas.stroke([(x, y + 20 + height), (x + width, y + 20 + height)], THEIRS)
-    canvas.stroke(places, OURS, 2)
-    for (label, value), (px, py) in zip(line.points, places, strict=True):
-        canvas.box(px - 2, py - 2, 4, 4, OURS)
-        canvas.text(px, py - 6, f"{value:,.3g}" if value < 100 else f"{value:,.0f}", font_size="10")  # noqa: PLR2004
-        canvas.text(px, y + 34 + height, label, font_size="10", fill=FAINT)
+def draw(results: dict[str, Any], names: dict[str, str], theme: Theme) -> Figure:
+    """Return the picture; `names` are the rivals to show, and what to call them."""
+    figure = Figure(figsize=INCHES, facecolor=theme.ground, layout="constrained")
+    times, resources, growth = figure.subfigures(3, 1, height_ratios=(5.4, 2.7, 2))
+    for axes, (size, title) in zip(times.subplots(2, 2).flat, SIZES.items(), strict=True):
+        timed = {n: results["synth"][f"{n},{size}"]["process_ms"] for n in names if f"{n},{size}" in results["synth"]}
+        values = {name: found["median"] for name, found in timed.items()}
+        _bars(axes, values, names, theme, spreads=[found["spread"] for found in timed.values()])
+        _title(axes, f"Whole synthesis (ms): {title}", theme)
+    for axes, size in zip(resources.subplots(1, 2), ("1", "100"), strict=True):
+        counted = {n: results["counts"].get(f"{n},{size}", {}).get("resources", 0) for n in names}
+        _bars(axes, {name: count for name, count in counted.items() if count}, names, theme)
+        _title(axes, f"Resources: {SIZES[size]}", theme)
+    for axes, (metric, label) in zip(growth.subplots(1, 3), GROWTH.items(), strict=True):
+        _line(axes, {step["sizes"]: step[metric] for step in results["growth"]}, theme)
+        _title(axes, f"Each further export: {label}", theme)
+    return figure
 
 
-def describe(results: dict[str, Any], names: dict[str, str]) -> str:
-    """Return the picture of the results; `names` are the rivals to show and what to call them."""
-    panels = []
-    for size in ("1", "100"):
-        timed = results["synth"]
-        bars = [
-            _bar(name, label, timed[f"{name},{size}"]["process_ms"])
-            for name, label in names.items()
-            if f"{name},{size}" in timed
-        ]
-        panels.append((f"Whole synthesis, {size} export{'s' * (size != '1')} (ms)", bars))
-    for size in ("1", "100"):
-        counted = results["counts"]
-        bars = [
-            Bar(label, counted[f"{name},{size}"]["resources"], ours=name == "ours")
-            for name, label in names.items()
-            if counted.get(f"{name},{size}", {}).get("resources")
-        ]
-        panels.append((f"Resources, {size} export{'s' * (size != '1')}", bars))
-    growth = [
-        Line(label, [(step["sizes"], step[key]) for step in results["growth"]], unit)
-        for label, key, unit in (
-            ("jsii calls", "jsii_calls", "calls"),
-            ("Construct and synthesise", "ms", "ms"),
-            ("Template", "template_bytes", "bytes"),
+def _bars(
+    axes: Axes, values: dict[str, float], names: dict[str, str], theme: Theme, *, spreads: list[float] | None = None
+) -> None:
+    colors = [theme.ours if name == "ours" else theme.theirs for name in values]
+    bars = axes.barh(
+        [names[name] for name in values], list(values.values()), xerr=spreads, color=colors, ecolor=theme.ink
+    )
+    axes.bar_label(bars, fmt="{:,.0f}", padding=4, color=theme.faint, fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.set_xticks([])
+    _plain(axes, theme)
+
+
+def _line(axes: Axes, values: dict[str, float], theme: Theme) -> None:
+    axes.plot(list(values), list(values.values()), color=theme.ours, marker="o", markersize=4)
+    for place, value in enumerate(values.values()):
+        text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits are enough
+        axes.annotate(
+            text, (place, value), (0, 5), textcoords="offset points", ha="center", color=theme.faint, fontsize=7
         )
-    ]
-    return draw(panels, growth)
+    low, high = min(0, *values.values()), max(values.values())
+    axes.set_ylim(low - 0.1 * (high - low), high + 0.35 * (high - low))
+    axes.set_yticks([])
+    axes.margins(x=0.1)
+    _plain(axes, theme)
 
 
-def _bar(name: str, label: str, figure: dict[str, float]) -> Bar:
-    return Bar(label, figure["median"], figure["spread"], ours=name == "ours")
+def _plain(axes: Axes, theme: Theme) -> None:
+    """Leave out what carries no figure."""
+    axes.set_facecolor(theme.ground)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelsize=8, labelcolor=theme.ink)
+
+
+def _title(axes: Axes, text: str, theme: Theme) -> None:
+    axes.set_title(text, loc="left", fontsize=9, fontweight="bold", color=theme.ink)

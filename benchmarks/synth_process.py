@@ -1,6 +1,7 @@
 """One synthesis in a process of its own, as `cdk synth` starts one: imports a rival, builds it, and says what it took.
 
-Arguments: module, count, "shared" or "own", output folder, "plain" or "counted". Prints one JSON object. A counted run
+Arguments: module, count, "shared", "own" (a destination for each export) or "app" (in an app with a VPC and a function
+of its own), output folder, "plain" or "counted". Prints one JSON object. A counted run
 also counts the messages to the jsii kernel, which costs a little: it is not timed.
 """
 
@@ -24,17 +25,20 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Synthesise once."""
-    name, count, sharing, output, kind = sys.argv[1:]
+    name, count, setting, output, kind = sys.argv[1:]
     calls = _count_jsii_calls() if kind == "counted" else None
     import aws_cdk  # noqa: PLC0415 - timed
 
     base = time.perf_counter()
     build: Callable[..., None] = importlib.import_module(f"benchmarks.rivals.{name}").build
+    before = importlib.import_module("benchmarks.rivals.existing_app").build if setting == "app" else None
     imported = time.perf_counter()
     # 100 exports with a destination each are more than the 500 resources a stack may have, whoever writes them.
     app = aws_cdk.App(outdir=output, context={"@aws-cdk/core:stackResourceLimit": 0})
     stack = aws_cdk.Stack(app, "Bench")
-    build(stack, int(count), own=sharing == "own")
+    if before is not None:
+        before(stack)
+    build(stack, int(count), own=setting == "own")
     constructed = time.perf_counter()
     app.synth()
     synthesised = time.perf_counter()

@@ -27,7 +27,10 @@ FLOORS = {
     "one_function": "bucket and function",
 }
 OWN = "100 own"
-GROWTH = ("10", "50", "100", "200", "450")
+"""Exports that have a destination each; the others share one."""
+IN_AN_APP = ("1 app", "100 app")
+"""The headline: exports in an app with a VPC and a function of its own; the others are a toy app with nothing else."""
+GROWTH = ("1", "10", "50", "100", "200", "450")
 LONG_ROUNDS = 3
 RATIOS = ("process_ms", "cpu_ms")
 OUTPUT = ROOT / ".cache" / "benchmarks" / "synthesis"
@@ -36,17 +39,17 @@ OUTPUT = ROOT / ".cache" / "benchmarks" / "synthesis"
 def count() -> dict[str, Figures]:
     """Return resources, template bytes and jsii calls of every rival at every size."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
-    wanted = [(name, size) for name in RIVALS for size in ("1", "10", "100", OWN)]
-    wanted += [("ours", size) for size in GROWTH if size not in ("1", "10", "100")]
-    wanted += [(name, "1") for name in FLOORS]
+    wanted = [(name, size) for name in RIVALS for size in (*IN_AN_APP, "1", "100", OWN)]
+    wanted += [("ours", size) for size in GROWTH if size not in ("1", "100")]
+    wanted += [(name, "1") for name in FLOORS] + [("empty", IN_AN_APP[0])]
     return {f"{name},{size}": _one(name, size, kind="counted") for name, size in wanted}
 
 
 def cases() -> dict[Any, Callable[[], Figures]]:
     """Return what to time in each round: everybody, without validation."""
-    wanted = [(name, size, False) for size in ("1", "100") for name in RIVALS]
-    wanted += [(name, "1", False) for name in FLOORS]
-    wanted += [("provider_framework", "10", False), *[("ours", size, False) for size in GROWTH if size != "100"]]
+    wanted = [(name, size, False) for size in (*IN_AN_APP, "1", "100") for name in RIVALS]
+    wanted += [(name, "1", False) for name in FLOORS] + [("empty", IN_AN_APP[0], False)]
+    wanted += [("ours", size, False) for size in GROWTH if size not in ("1", "100")]
     return _runs(wanted)
 
 
@@ -84,7 +87,7 @@ def growth(counts: dict[str, Figures], timed: dict[str, Any]) -> list[dict[str, 
 
 
 def _one(name: str, size: str, *, kind: str = "plain", validated: bool = False) -> Figures:
-    number, _, own = size.partition(" ")
-    output = OUTPUT / f"{name}-{number}{own}"
+    number, _, setting = size.partition(" ")
+    output = OUTPUT / f"{name}-{number}{setting}"
     variables = {"CDK_VALIDATION": "true" if validated else "false"}
-    return run("synth_process.py", name, number, own or "shared", str(output), kind, variables=variables)
+    return run("synth_process.py", name, number, setting or "shared", str(output), kind, variables=variables)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import synthesis
+from benchmarks.rivals import existing_app
 
 if TYPE_CHECKING:
     from aws_cdk import Stack
@@ -73,3 +74,15 @@ def test_floor_has_nothing_in_it(name: str, stack: Stack, synth: Synthesise) -> 
 def test_ours_makes_9_resources_and_1_for_each_further_export(stack: Stack, synth: Synthesise) -> None:
     build("ours", stack, 10)
     assert len(synth(stack).resources) == 9 + 9
+
+
+@pytest.mark.parametrize("name", synthesis.RIVALS)
+def test_rival_can_be_built_into_an_app_that_has_a_vpc_and_a_function(
+    name: str, stack: Stack, synth: Synthesise
+) -> None:
+    existing_app.build(stack)
+    build(name, stack, 3)
+    result = synth(stack)
+    assert "AWS::EC2::VPC" in result.types
+    assert sum(result.types.count(kind) for kind in EXPORTS) == 3
+    assert sum("VpcConfig" in function for function in result.of_type("AWS::Lambda::Function")) == 1
