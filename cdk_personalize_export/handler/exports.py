@@ -140,8 +140,8 @@ def hand_over(invocation: Invocation, time: TimeBudget, progress: Progress) -> s
     """
     why, unheard = "", 0
     for attempt in range(MOST_INVOKES):
-        luggage = progress._replace(may_repeat=progress.may_repeat and not unheard).payload()
-        payload = json.dumps({**invocation.event, "HandOver": luggage}, ensure_ascii=False, separators=(",", ":"))
+        passed_on = progress._replace(may_repeat=progress.may_repeat and not unheard).payload()
+        payload = json.dumps({**invocation.event, "HandOver": passed_on}, ensure_ascii=False, separators=(",", ":"))
         try:
             invocation.outbound.call(
                 "lambda",
@@ -164,10 +164,10 @@ def hand_over(invocation: Invocation, time: TimeBudget, progress: Progress) -> s
 
 def read_progress(event: Mapping[str, Any], latest_deadline: float, now: float) -> Progress | None:
     """Read what the invocation before handed over with the event; nothing when there is none, or it makes no sense."""
-    luggage = event.get("HandOver")
-    if not isinstance(luggage, Mapping):
+    passed_on = event.get("HandOver")
+    if not isinstance(passed_on, Mapping):
         return None
-    deadline, refused_since, started = (luggage.get(name) for name in ("Deadline", "RefusedSince", "Started"))
+    deadline, refused_since, started = (passed_on.get(name) for name in ("Deadline", "RefusedSince", "Started"))
     end = _number(deadline)
     if end is None:
         return None
@@ -176,7 +176,7 @@ def read_progress(event: Mapping[str, Any], latest_deadline: float, now: float) 
         deadline=min(end, latest_deadline),
         refused_since=None if refused is None else min(refused, now),
         started=started if isinstance(started, str) else "",
-        may_repeat=luggage.get("MayRepeat") is not False,
+        may_repeat=passed_on.get("MayRepeat") is not False,
     )
 
 

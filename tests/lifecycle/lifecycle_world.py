@@ -33,7 +33,7 @@ from cdk_personalize_export.handler.cloudformation import handle
 from cdk_personalize_export.handler.invocation import Invocation as HandlerInvocation
 from cdk_personalize_export.handler.outbound import CALL_SECONDS, NoAnswerError, Outbound
 from personalize_local.service import ApiError, Call, Caller, Fault, PersonalizeService, Settings
-from tests.lifecycle.lifecycle_strand import Strand
+from tests.lifecycle.lifecycle_thread import ControlledThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -303,21 +303,21 @@ class Invocation:
         self.request = world.cloudformation.request_of(self.event["ResponseURL"])
         self.ends_at = world.now + TIMEOUT_SECONDS
         self.calls: Counter[str] = Counter()
-        self._strand = Strand(self._work)
+        self._thread = ControlledThread(self._work)
 
     @property
     def over(self) -> bool:
-        return self._strand.over
+        return self._thread.over
 
     def resume(self, error: BaseException | None = None) -> None:
         """Goes on until it waits for something; when it has died, Lambda runs its event again."""
-        self._strand.resume(error)
-        if self._strand.over:
-            self._finish(self._strand.error)
+        self._thread.resume(error)
+        if self._thread.over:
+            self._finish(self._thread.error)
 
     def end(self) -> None:
-        if not self._strand.over:
-            self._strand.resume(WorldEnded())
+        if not self._thread.over:
+            self._thread.resume(WorldEnded())
 
     def _work(self) -> None:
         _running.invocation = self
@@ -350,7 +350,7 @@ class Invocation:
                 raise error
             return
         world.at(wake, lambda: None if self.over else self.resume(error))
-        self._strand.park()
+        self._thread.park()
 
     def call(self, what: str, effect: Callable[[], Any], seconds: float) -> Any:
         """Does one thing to the outside, and may die before or after it."""

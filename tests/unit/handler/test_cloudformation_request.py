@@ -62,15 +62,15 @@ def test_nobody_waits_longer_than_cloudformation_listens() -> None:
 
 
 @given(JSON, JSON, JSON, st.text())
-def test_no_event_is_too_strange_to_be_read(properties: object, luggage: object, name: object, url: str) -> None:
-    strange = {"ResourceProperties": properties, "HandOver": luggage, "LogicalResourceId": name, "ResponseURL": url}
+def test_no_event_is_too_strange_to_be_read(properties: object, hand_over: object, name: object, url: str) -> None:
+    strange = {"ResourceProperties": properties, "HandOver": hand_over, "LogicalResourceId": name, "ResponseURL": url}
     assert read_request(strange, NOW).logical_id == ("" if name is None else str(name))
     assert read_request(properties, NOW).progress.deadline >= NOW or isinstance(properties, Mapping)
 
 
 @given(JSON)
-def test_no_hand_over_is_too_strange_to_be_read(luggage: object) -> None:
-    assert isinstance(read_request({"HandOver": {"Deadline": luggage}}, NOW).progress.deadline, float)
+def test_no_hand_over_is_too_strange_to_be_read(hand_over: object) -> None:
+    assert isinstance(read_request({"HandOver": {"Deadline": hand_over}}, NOW).progress.deadline, float)
 
 
 @pytest.mark.parametrize("number", [10**400, float("nan"), float("inf"), True, "soon", [], None])
@@ -94,8 +94,8 @@ def test_a_signature_from_the_future_is_of_now() -> None:
 
 
 def test_no_hand_over_reaches_further_than_cloudformation_listens_or_into_the_future() -> None:
-    luggage = {"Deadline": NOW + 1e6, "RefusedSince": NOW + 1e6}
-    progress = read_request({**event("hand-over", URL), "HandOver": luggage}, NOW).progress
+    hand_over = {"Deadline": NOW + 1e6, "RefusedSince": NOW + 1e6}
+    progress = read_request({**event("hand-over", URL), "HandOver": hand_over}, NOW).progress
     assert (progress.deadline, progress.refused_since) == (NOW + LONGEST_WAIT_SECONDS, NOW)
 
 

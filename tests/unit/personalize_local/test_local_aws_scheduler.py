@@ -27,7 +27,7 @@ ALLOWED = ("sqs:SendMessage", "sns:Publish", "events:PutEvents", "lambda:InvokeF
 
 
 @dataclass
-class Desk:
+class Scheduling:
     """A schedule group, a role that Scheduler may assume, a queue as target and another for dead letters."""
 
     aws: LocalAws
@@ -100,8 +100,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(world: Any, aws: LocalAws) -> Iterator[Desk]:
-    made = Desk(aws, world.name)
+def scheduling(world: Any, aws: LocalAws) -> Iterator[Scheduling]:
+    made = Scheduling(aws, world.name)
     yield made
     made.scheduler.delete_schedule_group(Name=made.name)
 
@@ -113,97 +113,97 @@ def refusal(call: Any, **request: Any) -> tuple[str, str]:
     return error["Error"]["Code"], error.get("Message") or error["Error"]["Message"]
 
 
-def test_the_context_attributes_are_substituted(desk: Desk) -> None:
-    arn = desk.schedule()
-    created = desk.scheduler.get_schedule(Name="one", GroupName=desk.name)["CreationDate"]
-    (first,) = desk.bodies()
-    assert first["schedule-arn"] == arn == f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{desk.name}/one"
+def test_the_context_attributes_are_substituted(scheduling: Scheduling) -> None:
+    arn = scheduling.schedule()
+    created = scheduling.scheduler.get_schedule(Name="one", GroupName=scheduling.name)["CreationDate"]
+    (first,) = scheduling.bodies()
+    assert first["schedule-arn"] == arn == f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{scheduling.name}/one"
     assert first["scheduled-time"] == created.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert first["attempt-number"] == "1"
-    desk.aws.advance_clock(86400)
-    (second,) = desk.bodies()
+    scheduling.aws.advance_clock(86400)
+    (second,) = scheduling.bodies()
     day = datetime.fromisoformat(second["scheduled-time"][:-1]) - datetime.fromisoformat(first["scheduled-time"][:-1])
     assert day == timedelta(days=1)
     assert second["execution-id"] != first["execution-id"]
 
 
-def test_a_target_without_input_gets_a_notification(desk: Desk) -> None:
-    arn = desk.schedule(Target={"Arn": desk.queue, "RoleArn": desk.role})
-    (body,) = desk.bodies()
+def test_a_target_without_input_gets_a_notification(scheduling: Scheduling) -> None:
+    arn = scheduling.schedule(Target={"Arn": scheduling.queue, "RoleArn": scheduling.role})
+    (body,) = scheduling.bodies()
     assert (body["source"], body["detail-type"], body["resources"]) == ("aws.scheduler", "Scheduled Event", [arn])
     assert (body["account"], body["region"], body["detail"]) == (ACCOUNT, REGION, "{}")
 
 
-def test_a_cron_schedule_follows_its_time_zone(desk: Desk) -> None:
-    desk.schedule(ScheduleExpression="cron(0 2 * * ? *)", ScheduleExpressionTimezone="Asia/Kolkata")
-    desk.no_message(desk.queue)
-    desk.aws.advance_clock(86400)
-    (body,) = desk.bodies()
+def test_a_cron_schedule_follows_its_time_zone(scheduling: Scheduling) -> None:
+    scheduling.schedule(ScheduleExpression="cron(0 2 * * ? *)", ScheduleExpressionTimezone="Asia/Kolkata")
+    scheduling.no_message(scheduling.queue)
+    scheduling.aws.advance_clock(86400)
+    (body,) = scheduling.bodies()
     assert body["scheduled-time"].endswith("T20:30:00Z")
 
 
-def test_a_one_time_schedule_goes_when_it_is_done(desk: Desk) -> None:
-    at = (desk.now() + timedelta(minutes=5)).strftime("at(%Y-%m-%dT%H:%M:%S)")
-    desk.schedule("goes", ScheduleExpression=at, ActionAfterCompletion="DELETE")
-    desk.schedule("stays", ScheduleExpression=at)
-    desk.no_message(desk.queue)
-    desk.aws.advance_clock(3600)
-    assert {body["schedule-arn"].rsplit("/", 1)[-1] for body in desk.bodies(2)} == {"goes", "stays"}
+def test_a_one_time_schedule_goes_when_it_is_done(scheduling: Scheduling) -> None:
+    at = (scheduling.now() + timedelta(minutes=5)).strftime("at(%Y-%m-%dT%H:%M:%S)")
+    scheduling.schedule("goes", ScheduleExpression=at, ActionAfterCompletion="DELETE")
+    scheduling.schedule("stays", ScheduleExpression=at)
+    scheduling.no_message(scheduling.queue)
+    scheduling.aws.advance_clock(3600)
+    assert {body["schedule-arn"].rsplit("/", 1)[-1] for body in scheduling.bodies(2)} == {"goes", "stays"}
     time.sleep(0.5)
-    names = [item["Name"] for item in desk.scheduler.list_schedules(GroupName=desk.name)["Schedules"]]
+    names = [item["Name"] for item in scheduling.scheduler.list_schedules(GroupName=scheduling.name)["Schedules"]]
     assert names == ["stays"]
-    desk.aws.advance_clock(3600)
-    desk.no_message(desk.queue)
+    scheduling.aws.advance_clock(3600)
+    scheduling.no_message(scheduling.queue)
 
 
-def test_a_schedule_runs_from_its_start_to_its_end(desk: Desk) -> None:
-    start, end = desk.now() + timedelta(hours=1), desk.now() + timedelta(hours=2, minutes=30)
-    desk.schedule(ScheduleExpression="rate(1 hour)", StartDate=start, EndDate=end, ActionAfterCompletion="DELETE")
-    desk.no_message(desk.queue)
-    desk.aws.advance_clock(5 * 3600)
+def test_a_schedule_runs_from_its_start_to_its_end(scheduling: Scheduling) -> None:
+    start, end = scheduling.now() + timedelta(hours=1), scheduling.now() + timedelta(hours=2, minutes=30)
+    scheduling.schedule(ScheduleExpression="rate(1 hour)", StartDate=start, EndDate=end, ActionAfterCompletion="DELETE")
+    scheduling.no_message(scheduling.queue)
+    scheduling.aws.advance_clock(5 * 3600)
     expected = [(start + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ") for hours in (0, 1)]
-    assert sorted(body["scheduled-time"] for body in desk.bodies(2)) == expected
+    assert sorted(body["scheduled-time"] for body in scheduling.bodies(2)) == expected
     time.sleep(0.5)
-    code, message = refusal(desk.scheduler.get_schedule, Name="one", GroupName=desk.name)
+    code, message = refusal(scheduling.scheduler.get_schedule, Name="one", GroupName=scheduling.name)
     assert (code, message) == ("ResourceNotFoundException", "Schedule one does not exist.")
 
 
-def test_a_disabled_schedule_waits_until_it_is_enabled(desk: Desk) -> None:
-    desk.schedule(State="DISABLED")
-    desk.aws.advance_clock(3 * 86400)
-    desk.no_message(desk.queue)
-    desk.scheduler.update_schedule(**desk.request(State="ENABLED"))
-    desk.bodies(1)  # what it missed is not made up for
+def test_a_disabled_schedule_waits_until_it_is_enabled(scheduling: Scheduling) -> None:
+    scheduling.schedule(State="DISABLED")
+    scheduling.aws.advance_clock(3 * 86400)
+    scheduling.no_message(scheduling.queue)
+    scheduling.scheduler.update_schedule(**scheduling.request(State="ENABLED"))
+    scheduling.bodies(1)  # what it missed is not made up for
 
 
-def test_a_flexible_window_delays_an_invocation_within_it(desk: Desk) -> None:
+def test_a_flexible_window_delays_an_invocation_within_it(scheduling: Scheduling) -> None:
     window = {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 1440}
-    at = (desk.now() + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S")
-    desk.schedule(ScheduleExpression=f"at({at})", FlexibleTimeWindow=window)
-    desk.aws.advance_clock(60)
-    desk.no_message(desk.queue)
-    desk.aws.advance_clock(1440 * 60)
-    assert [body["scheduled-time"] for body in desk.bodies()] == [f"{at}Z"]
+    at = (scheduling.now() + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S")
+    scheduling.schedule(ScheduleExpression=f"at({at})", FlexibleTimeWindow=window)
+    scheduling.aws.advance_clock(60)
+    scheduling.no_message(scheduling.queue)
+    scheduling.aws.advance_clock(1440 * 60)
+    assert [body["scheduled-time"] for body in scheduling.bodies()] == [f"{at}Z"]
 
 
-def test_an_update_sets_what_it_leaves_out_back_to_its_default(desk: Desk) -> None:
-    desk.schedule(Description="nightly", ScheduleExpressionTimezone="Europe/Berlin", State="DISABLED")
-    desk.scheduler.update_schedule(**desk.request(ScheduleExpression="rate(2 days)"))
-    found = desk.scheduler.get_schedule(Name="one", GroupName=desk.name)
+def test_an_update_sets_what_it_leaves_out_back_to_its_default(scheduling: Scheduling) -> None:
+    scheduling.schedule(Description="nightly", ScheduleExpressionTimezone="Europe/Berlin", State="DISABLED")
+    scheduling.scheduler.update_schedule(**scheduling.request(ScheduleExpression="rate(2 days)"))
+    found = scheduling.scheduler.get_schedule(Name="one", GroupName=scheduling.name)
     assert "Description" not in found
     assert (found["State"], found["ScheduleExpressionTimezone"]) == ("ENABLED", "UTC")
     assert found["Target"]["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
 
 
-def test_what_can_not_be_delivered_is_retried_and_then_a_dead_letter(desk: Desk) -> None:
-    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{desk.name}"
+def test_what_can_not_be_delivered_is_retried_and_then_a_dead_letter(scheduling: Scheduling) -> None:
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{scheduling.name}"
     target = {
         "Arn": function,
         "RetryPolicy": {"MaximumRetryAttempts": 2},
-        "DeadLetterConfig": {"Arn": desk.dead},
+        "DeadLetterConfig": {"Arn": scheduling.dead},
     }
-    arn = desk.schedule(target=target)
-    (message,) = desk.messages(desk.dead)
+    arn = scheduling.schedule(target=target)
+    (message,) = scheduling.messages(scheduling.dead)
     attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
     body = json.loads(message["Body"])
     assert attributes.pop("ERROR_MESSAGE").startswith(f"Function not found: {function}")
@@ -220,66 +220,66 @@ def test_what_can_not_be_delivered_is_retried_and_then_a_dead_letter(desk: Desk)
     assert body["attempt-number"] == "3"
 
 
-def test_an_event_that_gets_too_old_is_a_dead_letter(desk: Desk) -> None:
+def test_an_event_that_gets_too_old_is_a_dead_letter(scheduling: Scheduling) -> None:
     target = {
-        "Arn": f"{desk.queue}-gone",
+        "Arn": f"{scheduling.queue}-gone",
         "RetryPolicy": {"MaximumEventAgeInSeconds": 60},
-        "DeadLetterConfig": {"Arn": desk.dead},
+        "DeadLetterConfig": {"Arn": scheduling.dead},
     }
-    desk.schedule(target=target)
+    scheduling.schedule(target=target)
     time.sleep(0.5)
-    desk.aws.advance_clock(120)
-    (message,) = desk.messages(desk.dead)
+    scheduling.aws.advance_clock(120)
+    (message,) = scheduling.messages(scheduling.dead)
     assert message["MessageAttributes"]["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == "MaximumEventAgeInSeconds"
 
 
-def test_a_deleted_schedule_invokes_nothing_any_more(desk: Desk) -> None:
-    target = {"RetryPolicy": {"MaximumRetryAttempts": 3}, "DeadLetterConfig": {"Arn": desk.dead}}
-    desk.schedule(target={"Arn": f"{desk.queue}-gone", **target})
+def test_a_deleted_schedule_invokes_nothing_any_more(scheduling: Scheduling) -> None:
+    target = {"RetryPolicy": {"MaximumRetryAttempts": 3}, "DeadLetterConfig": {"Arn": scheduling.dead}}
+    scheduling.schedule(target={"Arn": f"{scheduling.queue}-gone", **target})
     time.sleep(0.5)
-    desk.scheduler.delete_schedule(Name="one", GroupName=desk.name)
-    desk.aws.advance_clock(600)
-    desk.no_message(desk.dead)
+    scheduling.scheduler.delete_schedule(Name="one", GroupName=scheduling.name)
+    scheduling.aws.advance_clock(600)
+    scheduling.no_message(scheduling.dead)
 
 
-def test_a_schedule_is_checked_by_the_arn_with_its_group(desk: Desk) -> None:
-    desk.schedule(State="DISABLED")
-    iam = desk.aws.client("iam")
-    iam.create_user(UserName=desk.name)
-    arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{desk.name}/*"
+def test_a_schedule_is_checked_by_the_arn_with_its_group(scheduling: Scheduling) -> None:
+    scheduling.schedule(State="DISABLED")
+    iam = scheduling.aws.client("iam")
+    iam.create_user(UserName=scheduling.name)
+    arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{scheduling.name}/*"
     statements = [
         {"Effect": "Allow", "Action": "scheduler:*", "Resource": arn},
-        {"Effect": "Allow", "Action": "iam:PassRole", "Resource": desk.role},
+        {"Effect": "Allow", "Action": "iam:PassRole", "Resource": scheduling.role},
     ]
-    iam.put_user_policy(UserName=desk.name, PolicyName="p", PolicyDocument=json.dumps({"Statement": statements}))
-    key = iam.create_access_key(UserName=desk.name)["AccessKey"]
+    iam.put_user_policy(UserName=scheduling.name, PolicyName="p", PolicyDocument=json.dumps({"Statement": statements}))
+    key = iam.create_access_key(UserName=scheduling.name)["AccessKey"]
     client = boto3.client(
         "scheduler",
-        endpoint_url=desk.aws.endpoint,
+        endpoint_url=scheduling.aws.endpoint,
         region_name=REGION,
         aws_access_key_id=key["AccessKeyId"],
         aws_secret_access_key=key["SecretAccessKey"],
     )
-    client.create_schedule(**desk.request("two", State="DISABLED"))
-    assert client.get_schedule(Name="one", GroupName=desk.name)["State"] == "DISABLED"
-    code, message = refusal(client.create_schedule, **desk.request("three", GroupName="default"))
+    client.create_schedule(**scheduling.request("two", State="DISABLED"))
+    assert client.get_schedule(Name="one", GroupName=scheduling.name)["State"] == "DISABLED"
+    code, message = refusal(client.create_schedule, **scheduling.request("three", GroupName="default"))
     assert code == "AccessDeniedException"
     assert "is not authorized to perform: scheduler:CreateSchedule" in message
 
 
-def test_the_role_needs_the_permission_of_the_target(desk: Desk) -> None:
-    role = desk.make_role(f"{desk.name}-weak", ())
-    target = {"RoleArn": role, "RetryPolicy": {"MaximumRetryAttempts": 4}, "DeadLetterConfig": {"Arn": desk.dead}}
-    desk.schedule(target=target)
-    desk.no_message(desk.queue)
-    desk.allow(f"{desk.name}-weak", ("sqs:SendMessage",))
-    (body,) = desk.bodies()
+def test_the_role_needs_the_permission_of_the_target(scheduling: Scheduling) -> None:
+    role = scheduling.make_role(f"{scheduling.name}-weak", ())
+    target = {"RoleArn": role, "RetryPolicy": {"MaximumRetryAttempts": 4}, "DeadLetterConfig": {"Arn": scheduling.dead}}
+    scheduling.schedule(target=target)
+    scheduling.no_message(scheduling.queue)
+    scheduling.allow(f"{scheduling.name}-weak", ("sqs:SendMessage",))
+    (body,) = scheduling.bodies()
     assert int(body["attempt-number"]) > 1
-    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{desk.name}-weak/AmazonEventBridgeScheduler"
-    decisions = [call["allowed"] for call in desk.aws.calls() if call["principal"] == session]
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{scheduling.name}-weak/AmazonEventBridgeScheduler"
+    decisions = [call["allowed"] for call in scheduling.aws.calls() if call["principal"] == session]
     assert decisions[0] is False
     assert decisions[-1] is True
-    desk.no_message(desk.dead)
+    scheduling.no_message(scheduling.dead)
 
 
 @pytest.mark.parametrize(
@@ -289,10 +289,10 @@ def test_the_role_needs_the_permission_of_the_target(desk: Desk) -> None:
         {"StringEquals": {"aws:SourceAccount": ACCOUNT}, "ArnLike": {"aws:SourceArn": "{group}"}},
     ],
 )
-def test_a_role_that_trusts_scheduler_is_taken(desk: Desk, condition: Any) -> None:
-    filled = json.loads(json.dumps(condition).replace("{group}", desk.group_arn))
-    desk.schedule(target={"RoleArn": desk.make_role(f"{desk.name}-2", ALLOWED, filled)})
-    desk.bodies()
+def test_a_role_that_trusts_scheduler_is_taken(scheduling: Scheduling, condition: Any) -> None:
+    filled = json.loads(json.dumps(condition).replace("{group}", scheduling.group_arn))
+    scheduling.schedule(target={"RoleArn": scheduling.make_role(f"{scheduling.name}-2", ALLOWED, filled)})
+    scheduling.bodies()
 
 
 @pytest.mark.parametrize(
@@ -303,29 +303,31 @@ def test_a_role_that_trusts_scheduler_is_taken(desk: Desk, condition: Any) -> No
         (PRINCIPAL, {"ArnLike": {"aws:SourceArn": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/one"}}),
     ],
 )
-def test_a_role_that_does_not_trust_scheduler_is_refused(desk: Desk, principal: str, condition: Any) -> None:
-    role = desk.make_role(f"{desk.name}-2", ALLOWED, condition, principal)
+def test_a_role_that_does_not_trust_scheduler_is_refused(
+    scheduling: Scheduling, principal: str, condition: Any
+) -> None:
+    role = scheduling.make_role(f"{scheduling.name}-2", ALLOWED, condition, principal)
     expected = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
-    request = desk.request(target={"RoleArn": role})
-    assert refusal(desk.scheduler.create_schedule, **request) == ("ValidationException", expected)
+    request = scheduling.request(target={"RoleArn": role})
+    assert refusal(scheduling.scheduler.create_schedule, **request) == ("ValidationException", expected)
 
 
-def test_whoever_makes_a_schedule_must_be_allowed_to_pass_its_role(desk: Desk) -> None:
-    iam = desk.aws.client("iam")
-    iam.create_user(UserName=desk.name)
+def test_whoever_makes_a_schedule_must_be_allowed_to_pass_its_role(scheduling: Scheduling) -> None:
+    iam = scheduling.aws.client("iam")
+    iam.create_user(UserName=scheduling.name)
     document = {"Statement": {"Effect": "Allow", "Action": "scheduler:*", "Resource": "*"}}
-    iam.put_user_policy(UserName=desk.name, PolicyName="p", PolicyDocument=json.dumps(document))
-    key = iam.create_access_key(UserName=desk.name)["AccessKey"]
+    iam.put_user_policy(UserName=scheduling.name, PolicyName="p", PolicyDocument=json.dumps(document))
+    key = iam.create_access_key(UserName=scheduling.name)["AccessKey"]
     client = boto3.client(
         "scheduler",
-        endpoint_url=desk.aws.endpoint,
+        endpoint_url=scheduling.aws.endpoint,
         region_name=REGION,
         aws_access_key_id=key["AccessKeyId"],
         aws_secret_access_key=key["SecretAccessKey"],
     )
-    code, message = refusal(client.create_schedule, **desk.request())
+    code, message = refusal(client.create_schedule, **scheduling.request())
     assert code == "AccessDeniedException"
-    assert f"is not authorized to perform: iam:PassRole on resource: {desk.role}" in message
+    assert f"is not authorized to perform: iam:PassRole on resource: {scheduling.role}" in message
 
 
 @pytest.mark.parametrize(
@@ -365,8 +367,11 @@ def test_whoever_makes_a_schedule_must_be_allowed_to_pass_its_role(desk: Desk) -
         ),
     ],
 )
-def test_what_is_wrong_with_a_schedule_is_said(desk: Desk, changes: dict[str, Any], message: str) -> None:
-    assert refusal(desk.scheduler.create_schedule, **desk.request(**changes)) == ("ValidationException", message)
+def test_what_is_wrong_with_a_schedule_is_said(scheduling: Scheduling, changes: dict[str, Any], message: str) -> None:
+    assert refusal(scheduling.scheduler.create_schedule, **scheduling.request(**changes)) == (
+        "ValidationException",
+        message,
+    )
 
 
 @pytest.mark.parametrize(
@@ -391,75 +396,80 @@ def test_what_is_wrong_with_a_schedule_is_said(desk: Desk, changes: dict[str, An
         ),
     ],
 )
-def test_what_is_wrong_with_a_target_is_said(desk: Desk, target: dict[str, Any], message: str) -> None:
-    assert refusal(desk.scheduler.create_schedule, **desk.request(target=target)) == ("ValidationException", message)
+def test_what_is_wrong_with_a_target_is_said(scheduling: Scheduling, target: dict[str, Any], message: str) -> None:
+    assert refusal(scheduling.scheduler.create_schedule, **scheduling.request(target=target)) == (
+        "ValidationException",
+        message,
+    )
 
 
-def test_names_are_unique_in_a_group_and_tokens_make_a_create_idempotent(desk: Desk) -> None:
-    arn = desk.schedule(ClientToken="once")
-    assert desk.schedule(ClientToken="once") == arn
-    code, message = refusal(desk.scheduler.create_schedule, **desk.request())
+def test_names_are_unique_in_a_group_and_tokens_make_a_create_idempotent(scheduling: Scheduling) -> None:
+    arn = scheduling.schedule(ClientToken="once")
+    assert scheduling.schedule(ClientToken="once") == arn
+    code, message = refusal(scheduling.scheduler.create_schedule, **scheduling.request())
     assert (code, message) == ("ConflictException", "Schedule one already exists.")
-    code, message = refusal(desk.scheduler.create_schedule, **desk.request(GroupName="none"))
+    code, message = refusal(scheduling.scheduler.create_schedule, **scheduling.request(GroupName="none"))
     assert (code, message) == ("ResourceNotFoundException", "Schedule group none does not exist.")
 
 
-def test_lists_come_in_pages(desk: Desk) -> None:
+def test_lists_come_in_pages(scheduling: Scheduling) -> None:
     for name in ("b", "a", "c", "other"):
-        desk.schedule(name, State="DISABLED")
-    pages = desk.scheduler.get_paginator("list_schedules").paginate(GroupName=desk.name, MaxResults=3)
+        scheduling.schedule(name, State="DISABLED")
+    pages = scheduling.scheduler.get_paginator("list_schedules").paginate(GroupName=scheduling.name, MaxResults=3)
     assert [[item["Name"] for item in page["Schedules"]] for page in pages] == [["a", "b", "c"], ["other"]]
-    found = desk.scheduler.list_schedules(GroupName=desk.name, NamePrefix="o")["Schedules"]
+    found = scheduling.scheduler.list_schedules(GroupName=scheduling.name, NamePrefix="o")["Schedules"]
     assert [(item["Name"], item["State"], item["Target"]) for item in found] == [
-        ("other", "DISABLED", {"Arn": desk.queue})
+        ("other", "DISABLED", {"Arn": scheduling.queue})
     ]
-    groups = desk.scheduler.list_schedule_groups(NamePrefix=desk.name)["ScheduleGroups"]
-    assert [group["Arn"] for group in groups] == [desk.group_arn]
+    groups = scheduling.scheduler.list_schedule_groups(NamePrefix=scheduling.name)["ScheduleGroups"]
+    assert [group["Arn"] for group in groups] == [scheduling.group_arn]
 
 
-def test_a_group_has_tags(desk: Desk) -> None:
-    desk.scheduler.tag_resource(ResourceArn=desk.group_arn, Tags=[{"Key": "team", "Value": "data"}])
-    assert desk.scheduler.list_tags_for_resource(ResourceArn=desk.group_arn)["Tags"] == [
+def test_a_group_has_tags(scheduling: Scheduling) -> None:
+    scheduling.scheduler.tag_resource(ResourceArn=scheduling.group_arn, Tags=[{"Key": "team", "Value": "data"}])
+    assert scheduling.scheduler.list_tags_for_resource(ResourceArn=scheduling.group_arn)["Tags"] == [
         {"Key": "team", "Value": "data"}
     ]
-    desk.scheduler.untag_resource(ResourceArn=desk.group_arn, TagKeys=["team"])
-    assert desk.scheduler.list_tags_for_resource(ResourceArn=desk.group_arn)["Tags"] == []
+    scheduling.scheduler.untag_resource(ResourceArn=scheduling.group_arn, TagKeys=["team"])
+    assert scheduling.scheduler.list_tags_for_resource(ResourceArn=scheduling.group_arn)["Tags"] == []
 
 
-def test_a_topic_and_an_event_bus_are_targets_too(desk: Desk) -> None:
+def test_a_topic_and_an_event_bus_are_targets_too(scheduling: Scheduling) -> None:
     policy = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}}
-    url = desk.sqs.get_queue_url(QueueName=desk.name)["QueueUrl"]
-    desk.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
-    topic = desk.aws.client("sns").create_topic(Name=desk.name)["TopicArn"]
-    desk.aws.client("sns").subscribe(
-        TopicArn=topic, Protocol="sqs", Endpoint=desk.queue, Attributes={"RawMessageDelivery": "true"}
+    url = scheduling.sqs.get_queue_url(QueueName=scheduling.name)["QueueUrl"]
+    scheduling.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+    topic = scheduling.aws.client("sns").create_topic(Name=scheduling.name)["TopicArn"]
+    scheduling.aws.client("sns").subscribe(
+        TopicArn=topic, Protocol="sqs", Endpoint=scheduling.queue, Attributes={"RawMessageDelivery": "true"}
     )
-    desk.schedule("topic", target={"Arn": topic})
-    assert desk.bodies()[0]["schedule-arn"].endswith("/topic")
+    scheduling.schedule("topic", target={"Arn": topic})
+    assert scheduling.bodies()[0]["schedule-arn"].endswith("/topic")
 
-    events = desk.aws.client("events")
-    events.put_rule(Name=desk.name, EventPattern=json.dumps({"source": [desk.name]}))
-    events.put_targets(Rule=desk.name, Targets=[{"Id": "q", "Arn": desk.queue}])
+    events = scheduling.aws.client("events")
+    events.put_rule(Name=scheduling.name, EventPattern=json.dumps({"source": [scheduling.name]}))
+    events.put_targets(Rule=scheduling.name, Targets=[{"Id": "q", "Arn": scheduling.queue}])
     bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
-    desk.schedule("bus", target={"Arn": bus, "EventBridgeParameters": {"Source": desk.name, "DetailType": "Tick"}})
-    (event,) = desk.bodies()
+    scheduling.schedule(
+        "bus", target={"Arn": bus, "EventBridgeParameters": {"Source": scheduling.name, "DetailType": "Tick"}}
+    )
+    (event,) = scheduling.bodies()
     assert event["detail-type"] == "Tick"
     assert event["detail"]["schedule-arn"].endswith("/bus")
 
 
-def test_a_fifo_queue_is_a_target_with_its_message_group(desk: Desk) -> None:
-    name = f"{desk.name}.fifo"
+def test_a_fifo_queue_is_a_target_with_its_message_group(scheduling: Scheduling) -> None:
+    name = f"{scheduling.name}.fifo"
     attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
-    desk.sqs.create_queue(QueueName=name, Attributes=attributes)
+    scheduling.sqs.create_queue(QueueName=name, Attributes=attributes)
     queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
-    desk.schedule(target={"Arn": queue, "SqsParameters": {"MessageGroupId": "nightly"}})
-    desk.messages(queue)
+    scheduling.schedule(target={"Arn": queue, "SqsParameters": {"MessageGroupId": "nightly"}})
+    scheduling.messages(queue)
 
 
-def test_a_universal_target_starts_an_export_job(desk: Desk, world: Any) -> None:
+def test_a_universal_target_starts_an_export_job(scheduling: Scheduling, world: Any) -> None:
     world.make_bucket("s3:ListBucket", "s3:GetObject", "s3:PutObject")
     dataset = world.make_dataset(records=False)
-    desk.allow(desk.name, ("personalize:CreateDatasetExportJob", "iam:PassRole"))
+    scheduling.allow(scheduling.name, ("personalize:CreateDatasetExportJob", "iam:PassRole"))
     request = {
         "JobName": "<aws.scheduler.execution-id>",
         "DatasetArn": dataset,
@@ -468,7 +478,7 @@ def test_a_universal_target_starts_an_export_job(desk: Desk, world: Any) -> None
         "JobOutput": {"S3DataDestination": {"Path": f"s3://{world.name}/nightly/"}},
     }
     arn = "arn:aws:scheduler:::aws-sdk:personalize:createDatasetExportJob"
-    desk.schedule(target={"Arn": arn, "Input": json.dumps(request)})
+    scheduling.schedule(target={"Arn": arn, "Input": json.dumps(request)})
     deadline = time.monotonic() + 10
     jobs: list[Any] = []
     while not jobs and time.monotonic() < deadline:
@@ -479,18 +489,18 @@ def test_a_universal_target_starts_an_export_job(desk: Desk, world: Any) -> None
 
 def test_a_setting_delivers_each_tick_twice() -> None:
     with LocalAws(settings=Settings(schedule_deliveries=2)) as aws:
-        desk = Desk(aws, "twice")
-        desk.schedule()
-        first, second = desk.bodies(2)
+        scheduling = Scheduling(aws, "twice")
+        scheduling.schedule()
+        first, second = scheduling.bodies(2)
         assert first["scheduled-time"] == second["scheduled-time"]
         assert first["execution-id"] != second["execution-id"]
 
 
 def test_without_iam_any_role_will_do() -> None:
     with LocalAws(iam=False) as aws:
-        desk = Desk(aws, "open")
-        desk.schedule(target={"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/nobody-made-this"})
-        assert desk.bodies()[0]["attempt-number"] == "1"
+        scheduling = Scheduling(aws, "open")
+        scheduling.schedule(target={"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/nobody-made-this"})
+        assert scheduling.bodies()[0]["attempt-number"] == "1"
 
 
 def test_the_clock_moves_ahead_only(aws: LocalAws) -> None:
@@ -500,13 +510,13 @@ def test_the_clock_moves_ahead_only(aws: LocalAws) -> None:
         aws.advance_clock(-1)
 
 
-def test_cloudformation_makes_changes_and_deletes_schedules(desk: Desk) -> None:
-    stacks = desk.aws.client("cloudformation")
+def test_cloudformation_makes_changes_and_deletes_schedules(scheduling: Scheduling) -> None:
+    stacks = scheduling.aws.client("cloudformation")
 
     def deploy(kind: str, **changes: Any) -> dict[str, str]:
         target = {
-            "Arn": desk.queue,
-            "RoleArn": desk.role,
+            "Arn": scheduling.queue,
+            "RoleArn": scheduling.role,
             "Input": json.dumps(CONTEXT),
             "RetryPolicy": {"MaximumRetryAttempts": "3"},
         }
@@ -521,49 +531,52 @@ def test_cloudformation_makes_changes_and_deletes_schedules(desk: Desk) -> None:
         }
         body = {
             "Resources": {
-                "Group": {"Type": "AWS::Scheduler::ScheduleGroup", "Properties": {"Name": f"{desk.name}-stack"}},
+                "Group": {"Type": "AWS::Scheduler::ScheduleGroup", "Properties": {"Name": f"{scheduling.name}-stack"}},
                 "Schedule": {"Type": "AWS::Scheduler::Schedule", "Properties": properties},
             },
             "Outputs": {"Name": {"Value": {"Ref": "Schedule"}}, "Arn": {"Value": {"Fn::GetAtt": ["Schedule", "Arn"]}}},
         }
         call = stacks.create_stack if kind == "create" else stacks.update_stack
-        call(StackName=desk.name, TemplateBody=json.dumps(body))
+        call(StackName=scheduling.name, TemplateBody=json.dumps(body))
         stacks.get_waiter(f"stack_{kind}_complete").wait(
-            StackName=desk.name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100}
+            StackName=scheduling.name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100}
         )
-        outputs = stacks.describe_stacks(StackName=desk.name)["Stacks"][0]["Outputs"]
+        outputs = stacks.describe_stacks(StackName=scheduling.name)["Stacks"][0]["Outputs"]
         return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
     first = deploy("create")
-    found = desk.scheduler.get_schedule(Name=first["Name"], GroupName=f"{desk.name}-stack")
+    found = scheduling.scheduler.get_schedule(Name=first["Name"], GroupName=f"{scheduling.name}-stack")
     assert (found["Arn"], found["ScheduleExpressionTimezone"]) == (first["Arn"], "Europe/Berlin")
     assert found["FlexibleTimeWindow"] == {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}
     assert found["Target"]["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 3}
     assert found["StartDate"].year == 2099
     assert deploy("update", State="DISABLED") == first
-    assert desk.scheduler.get_schedule(Name=first["Name"], GroupName=f"{desk.name}-stack")["State"] == "DISABLED"
-    moved = deploy("update", GroupName=desk.name)
-    assert moved["Arn"] == f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{desk.name}/{first['Name']}"
-    assert desk.scheduler.list_schedules(GroupName=f"{desk.name}-stack")["Schedules"] == []
-    renamed = deploy("update", GroupName=desk.name, Name="named")
-    names = [item["Name"] for item in desk.scheduler.list_schedules(GroupName=desk.name)["Schedules"]]
-    assert names == [renamed["Name"]] == ["named"]
-    stacks.delete_stack(StackName=desk.name)
-    stacks.get_waiter("stack_delete_complete").wait(
-        StackName=desk.name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100}
+    assert (
+        scheduling.scheduler.get_schedule(Name=first["Name"], GroupName=f"{scheduling.name}-stack")["State"]
+        == "DISABLED"
     )
-    assert desk.scheduler.list_schedules(GroupName=desk.name)["Schedules"] == []
+    moved = deploy("update", GroupName=scheduling.name)
+    assert moved["Arn"] == f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{scheduling.name}/{first['Name']}"
+    assert scheduling.scheduler.list_schedules(GroupName=f"{scheduling.name}-stack")["Schedules"] == []
+    renamed = deploy("update", GroupName=scheduling.name, Name="named")
+    names = [item["Name"] for item in scheduling.scheduler.list_schedules(GroupName=scheduling.name)["Schedules"]]
+    assert names == [renamed["Name"]] == ["named"]
+    stacks.delete_stack(StackName=scheduling.name)
+    stacks.get_waiter("stack_delete_complete").wait(
+        StackName=scheduling.name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100}
+    )
+    assert scheduling.scheduler.list_schedules(GroupName=scheduling.name)["Schedules"] == []
 
 
-def test_a_schedule_that_can_not_be_fails_its_stack_with_the_reason(desk: Desk) -> None:
-    stacks = desk.aws.client("cloudformation")
-    properties = desk.request(ScheduleExpression="rate(1 minute")
+def test_a_schedule_that_can_not_be_fails_its_stack_with_the_reason(scheduling: Scheduling) -> None:
+    stacks = scheduling.aws.client("cloudformation")
+    properties = scheduling.request(ScheduleExpression="rate(1 minute")
     body = {"Resources": {"Schedule": {"Type": "AWS::Scheduler::Schedule", "Properties": properties}}}
-    stacks.create_stack(StackName=desk.name, TemplateBody=json.dumps(body))
+    stacks.create_stack(StackName=scheduling.name, TemplateBody=json.dumps(body))
     reasons: list[str] = []
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and not any("Invalid Schedule" in reason for reason in reasons):
-        events = stacks.describe_stack_events(StackName=desk.name)["StackEvents"]
+        events = stacks.describe_stack_events(StackName=scheduling.name)["StackEvents"]
         reasons = [event.get("ResourceStatusReason", "") for event in events]
         time.sleep(0.1)
     start = 'Resource handler returned message: "Invalid Schedule Expression rate(1 minute. (Service: Scheduler, '

@@ -1,4 +1,4 @@
-"""Work that takes turns: each strand has a thread of its own and runs only while it is resumed.
+"""Work that takes turns: each piece has a thread of its own and runs only while it is resumed.
 
 The handler is plain blocking code, so two invocations at once need two stacks. Only one thread ever runs, and who is
 next is decided by the controlled clock alone: equal scenarios give equal runs.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _current = threading.local()
 
 
-class Strand:
+class ControlledThread:
     """A piece of work that can be parked in the middle, resumed, and ended from outside."""
 
     def __init__(self, work: Callable[[], None]) -> None:
