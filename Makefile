@@ -46,8 +46,7 @@ format: $(VENV)/.test  ## let ruff put things in order
 	@$(BIN)/ruff format .
 
 coverage: $(VENV)/.test node_modules/.installed  ## branch coverage of the handler and of the library: 100 % each
-	@$(STEP) $(BIN)/python -m pytest tests/unit/handler --cov --cov-report=term-missing
-	@$(STEP) $(BIN)/python -m pytest -n 2 tests/synth tests/unit/library --cov=cdk_personalize_export --cov-report=term-missing
+	@$(STEP) $(BIN)/python -m pytest -n 2 tests/unit/handler tests/unit/library tests/synth --cov --cov-report=term-missing
 
 e2e: $(VENV)/.test node_modules/.installed .cache/awscli/.installed  ## real deployments on the local AWS, IAM enforced
 	@$(STEP) $(BIN)/python -m pytest -m e2e

@@ -87,7 +87,7 @@ class Checks:
 
     def _every_request_ends_answered(self) -> None:
         for request in self._cloudformation.requests[self._requests_read :]:
-            if request.outcome == TIMED_OUT and not excuse(request) and not self._takes_itself_for_young(request):
+            if request.outcome == TIMED_OUT and not excuse(request):
                 self._broken("a request got no answer before its ServiceTimeout", request)
             strange = [name for name in request.unexpected if name not in ("NotDeliveredError", "Killed")]
             if strange:
@@ -98,14 +98,6 @@ class Checks:
             self._cloudformation.requests[self._requests_read]
         ):
             self._requests_read += 1
-
-    def _takes_itself_for_young(self, request: Request) -> bool:
-        """Whether a retry cannot know how old the request is, and so takes too long. README.md says so.
-
-        CloudFormation's clock is ahead of Lambda's by more than what is kept for retries and the answer, and the run
-        that could have told by the signature that it is ahead has died.
-        """
-        return self._world.cloudformation_ahead > 0 and bool(request.faults)
 
     def _may_forget(self, request: Request) -> bool:
         return bool(request.outcome) and self._world.now > request.expires_at + 3600
@@ -129,14 +121,6 @@ class Checks:
 
     # -- when a job is started ---------------------------------------------------------------------------------------
 
-    def _timeless(self, request: Request) -> bool:
-        """Whether nobody can know when the request was made.
-
-        CloudFormation's clock is ahead of Lambda's, and does not answer, so that the function cannot tell by how much:
-        a retry then takes a failure of this request for one of before. README.md says so.
-        """
-        return _deaf(request) and self._world.cloudformation_ahead > 0
-
     def _job_started(self, started: Started) -> None:
         request, world = started.request, self._world
         if request.kind == "Delete":
@@ -150,7 +134,7 @@ class Checks:
             before = world.job(started.base if started.attempt == 2 else f"{started.base}-{started.attempt - 1}")
             if before is None or before["status"] != "CREATE FAILED":
                 self._broken(f"{started.name} was started though the attempt before has not failed", request)
-            elif before["lastUpdatedDateTime"] >= request.sent_at and not self._timeless(request):
+            elif before["lastUpdatedDateTime"] >= request.sent_at:
                 self._broken(f"{started.name} was started for a request that the attempt before belongs to", request)
         if request.rollback:
             self._broken(f"a rollback started {started.name}", request)
@@ -158,7 +142,7 @@ class Checks:
         if late and not _deaf(request) and not self._asked_for_again(request):
             self._broken(f"{started.name} was started though nobody had waited for it any more", request)
         others = [one.name for one in world.started.values() if one.request is request and one is not started]
-        if others and not self._timeless(request):
+        if others:
             self._broken(f"one request started {started.name} beside {others}", request)
 
     def _asked_for_again(self, request: Request) -> bool:

@@ -221,6 +221,12 @@ def test_function_may_tag_only_jobs_that_have_tags(stack: Stack, synth: Synthesi
     assert result.allowed("personalize:DescribeDatasetExportJob") == [f"{JOBS}/tagged-*", f"{JOBS}/Prod-5f5635-*"]
 
 
+def test_function_may_tag_also_when_a_later_export_is_the_first_with_tags(stack: Stack, synth: Synthesise) -> None:
+    first = DatasetExport(stack, "Interactions", dataset=DATASET)
+    DatasetExport(stack, "Items", dataset=ITEMS, destination=first.destination, tags={"a": "b"})
+    assert synth(stack).allowed("personalize:TagResource") == [f"{JOBS}/Prod-5f5635-*"]
+
+
 def test_equal_permissions_are_written_once(stack: Stack, synth: Synthesise) -> None:
     destination = ExportDestination(stack, "Exports")
     for mode in IngestionMode:

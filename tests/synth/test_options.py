@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+import jsii
 import pytest
 from aws_cdk import App, CfnParameter, Duration, Environment, Stack, aws_iam, aws_kms, aws_lambda, aws_s3, aws_sqs
 from aws_cdk.aws_personalize import CfnDatasetGroup
 from aws_cdk.aws_ssm import StringParameter
+from constructs import Construct
 
 from cdk_personalize_export import DatasetExport, DatasetGroupExport, ExportDestination, ExportProvider
 
@@ -257,6 +259,37 @@ def test_l1_role_is_taken_and_given_the_permissions(stack: Stack, synth: Synthes
     (policy,) = synth(stack).of_type("AWS::IAM::Policy")
     assert policy["Roles"] == ["${Role}"] or "Role" in str(policy["Roles"])
     assert "s3:PutObject" in str(policy)
+
+
+def test_references_are_taken_and_what_their_policies_must_say_is_printed(stack: Stack, synth: Synthesise) -> None:
+    """A reference says no more than where a resource is, so its policy cannot be added to."""
+    iam, kms, s3 = (pytest.importorskip(f"aws_cdk.interfaces.aws_{name}") for name in ("iam", "kms", "s3"))
+
+    @jsii.implements(s3.IBucketRef, kms.IKeyRef, iam.IRoleRef)
+    class Elsewhere(Construct):
+        @property
+        def bucket_ref(self) -> Any:
+            return s3.BucketReference(bucket_arn="arn:aws:s3:::data-lake", bucket_name="data-lake")
+
+        @property
+        def key_ref(self) -> Any:
+            return kms.KeyReference(key_arn=KEY_ARN, key_id=KEY_ARN.rpartition("/")[2])
+
+        @property
+        def role_ref(self) -> Any:
+            return iam.RoleReference(role_arn="arn:aws:iam::123456789012:role/writer", role_name="writer")
+
+    elsewhere = Elsewhere(stack, "Elsewhere")
+    made = destination(stack, bucket=elsewhere, encryption_key=elsewhere, role=elsewhere)
+    assert made.path == "s3://data-lake/personalize/"
+    assert made.kms_key_arn == KEY_ARN
+    assert made.role_arn == "arn:aws:iam::123456789012:role/writer"
+    result = synth(stack)
+    assert [warning.split(". Exports fail")[0] for warning in result.warnings] == [
+        "This app cannot change the policy of the bucket of s3://data-lake/personalize/",
+        f"This app cannot change the policy of key {KEY_ARN}",
+    ]
+    assert result.types == ["AWS::IAM::Policy"]
 
 
 def test_text_that_the_cdk_has_yet_to_look_up_passes_every_check(app: App, synth: Synthesise) -> None:
