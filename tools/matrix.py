@@ -33,11 +33,17 @@ MINORS = range(10, 16)  # Python 3.10 to 3.15
 EVERY = 4
 # The minor releases around each change of aws-cdk-lib that the code detects, or once met.
 EDGES = {
+    213: "no references, such as `dataset_ref`",
+    214: "references",
+    223: "references without a module of their own",
+    224: "`aws_cdk.interfaces`",
     250: "no Validations",
     251: "Validations, but nothing to acknowledge with",
     252: "acknowledgements, refused when an id has `::` twice",
     261: "`CfnResource.add_dependency` by its old name only",
     262: "`CfnResource.add_resource_dependency`",
+    261: "only `add_dependency` between resources",
+    262: "`add_resource_dependency`",
     268: "the last that refuses them",
     269: "reads brackets in an id",
 }
