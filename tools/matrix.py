@@ -48,6 +48,8 @@ EDGES = {
     269: "reads brackets in an id",
 }
 CDK_NAGS = ("3.0.2", "2.38.2")  # newest first; each declares the aws-cdk-lib it works with
+# jsii declares older releases of these than its own code works with.
+USABLE = ("python-dateutil>=2.8.2", "typing-extensions>=4.6.0")
 # These start processes of their own, or need more than the library does; `make test` runs them.
 LEFT_OUT = ("test_app.py", "test_benchmarks.py", "test_examples.py", "test_readme.py")
 IN_PROCESSES = "not python_caches and not importing_the_library"
@@ -171,11 +173,11 @@ def newest_folder(minor: int) -> Path:
 
 
 def oldest_folder(minor: int) -> Path:
-    """Return the folder of a release with the oldest jsii and constructs that it, its parts and this library allow."""
+    """Return the folder of a release with the oldest of everything that it, its parts and this library allow."""
     newest = newest_folder(minor)
     bounds = {name: [_bound(newest, "aws_cdk_lib", name), _declared(name)] for name in ("jsii", "constructs")}
     oldest = [f"{name}>={max(both, key=_order)}" for name, both in bounds.items()]
-    return _folder(f"2.{minor}-oldest", _release(minor), *oldest, "--resolution=lowest-direct")
+    return _folder(f"2.{minor}-oldest", _release(minor), *oldest, *USABLE, "--resolution=lowest")
 
 
 def _release(minor: int) -> str:

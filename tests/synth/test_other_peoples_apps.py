@@ -26,27 +26,33 @@ ROOT = Path(__file__).resolve().parents[2]
 HANDLER = ROOT / "cdk_personalize_export" / "handler"
 
 
-@jsii.implements(aws_cdk.IPropertyInjector)
-class Injector:
-    """Adds properties, under the CDK's own names, to every construct of a class."""
-
-    def __init__(self, construct: Any, **added: Any) -> None:
-        self._id, self._added = construct.PROPERTY_INJECTION_ID, added
-
-    @property
-    def construct_unique_id(self) -> str:
-        return str(self._id)
-
-    def inject(self, original_props: Any, *, scope: Any, id: str) -> Any:  # noqa: A002, ARG002 - the signature of the CDK
-        return {**original_props, **self._added}
+injectors_only = pytest.mark.skipif(
+    not hasattr(aws_cdk, "IPropertyInjector"), reason="this aws-cdk-lib has no property injectors"
+)
 
 
-def injected(*injectors: Injector) -> Stack:
+def injector(construct: Any, **added: Any) -> Any:
+    """Return what adds properties, under the CDK's own names, to every construct of a class."""
+
+    @jsii.implements(aws_cdk.IPropertyInjector)
+    class Injector:
+        @property
+        def construct_unique_id(self) -> str:
+            return str(construct.PROPERTY_INJECTION_ID)
+
+        def inject(self, original_props: Any, *, scope: Any, id: str) -> Any:  # noqa: A002, ARG002 - the signature of the CDK
+            return {**original_props, **added}
+
+    return Injector()
+
+
+def injected(*injectors: Any) -> Stack:
     return Stack(App(property_injectors=list(injectors)), "Prod")
 
 
+@injectors_only
 def test_properties_injected_into_every_bucket_reach_the_one_that_is_made(synth: Synthesise) -> None:
-    stack = injected(Injector(aws_s3.Bucket, enforceSSL=True, minimumTLSVersion=1.3, transferAcceleration=True))
+    stack = injected(injector(aws_s3.Bucket, enforceSSL=True, minimumTLSVersion=1.3, transferAcceleration=True))
     DatasetExport(stack, "Interactions", dataset=DATASET)
     result = synth(stack)
     assert result.the("AWS::S3::Bucket")["AccelerateConfiguration"] == {"AccelerationStatus": "Enabled"}
@@ -58,18 +64,20 @@ def test_properties_injected_into_every_bucket_reach_the_one_that_is_made(synth:
     assert [s["Action"] for s in statements if s["Effect"] == "Allow"] == ["s3:ListBucket", "s3:PutObject"]
 
 
+@injectors_only
 def test_bucket_that_deletes_its_objects_is_still_permitted(synth: Synthesise) -> None:
-    stack = injected(Injector(aws_s3.Bucket, removalPolicy=aws_cdk.RemovalPolicy.DESTROY, autoDeleteObjects=True))
+    stack = injected(injector(aws_s3.Bucket, removalPolicy=aws_cdk.RemovalPolicy.DESTROY, autoDeleteObjects=True))
     DatasetExport(stack, "Interactions", dataset=DATASET)
     actions = str([s["Action"] for s in synth(stack).statements("InteractionsDestinationBucketPolicy")])
     assert "s3:DeleteObject*" in actions
     assert "s3:PutObject" in actions
 
 
+@injectors_only
 def test_properties_injected_into_every_function_and_role_reach_ours(synth: Synthesise) -> None:
     stack = injected(
-        Injector(aws_lambda.Function, environment={"STAGE": "prod"}),
-        Injector(aws_iam.Role, path="/teams/"),
+        injector(aws_lambda.Function, environment={"STAGE": "prod"}),
+        injector(aws_iam.Role, path="/teams/"),
     )
     DatasetExport(stack, "Interactions", dataset=DATASET)
     result = synth(stack)
