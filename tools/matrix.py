@@ -40,8 +40,6 @@ EDGES = {
     250: "no Validations",
     251: "Validations, but nothing to acknowledge with",
     252: "acknowledgements, refused when an id has `::` twice",
-    261: "`CfnResource.add_dependency` by its old name only",
-    262: "`CfnResource.add_resource_dependency`",
     261: "only `add_dependency` between resources",
     262: "`add_resource_dependency`",
     268: "the last that refuses them",
