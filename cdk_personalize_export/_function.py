@@ -71,14 +71,20 @@ class LambdaNeeds:
 
     def send_failures_to(self, queue: sqs.IQueue) -> None:
         """Put the requests Lambda gives up on into `queue`."""
+        from aws_cdk.aws_lambda import CfnFunction  # noqa: PLC0415 - not at import: it costs start-up time
+
         key = queue.encryption_master_key
-        self._resource.add_property_override("DeadLetterConfig.TargetArn", queue.queue_arn)
+        # Not a property override, which rule packs do not see.
+        self._resource.dead_letter_config = CfnFunction.DeadLetterConfigProperty(target_arn=queue.queue_arn)
         self.statements += _permissions.queue_statements(queue.queue_arn, None if key is None else key.key_arn)
 
     def trace(self, tracing: lambda_.Tracing) -> None:
         """Trace with AWS X-Ray."""
+        from aws_cdk.aws_lambda import CfnFunction  # noqa: PLC0415 - not at import: it costs start-up time
+
         if tracing.name != "DISABLED":
-            self._resource.add_property_override("TracingConfig.Mode", _TRACING_MODES[tracing.name])
+            mode = _TRACING_MODES[tracing.name]
+            self._resource.tracing_config = CfnFunction.TracingConfigProperty(mode=mode)
             self.statements.append(_permissions.tracing_statement())
 
     def run_in_vpc(self) -> None:

@@ -81,7 +81,9 @@ def test_cdk_preflight_would_find_what_fails_at_deployment_only(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_cfn_lint_finds_nothing(audited: Callable[[str], Audited], stack: str) -> None:
+def test_cfn_lint_finds_nothing_but_what_the_cdk_s_own_function_does(
+    audited: Callable[[str], Audited], stack: str
+) -> None:
     template = audited(stack).template
     resources = json.loads(template.read_text(encoding="utf-8"))["Resources"]
     command = [CFN_LINT, "--format", "json", "--regions", *REGIONS, "--", str(template)]
@@ -90,7 +92,8 @@ def test_cfn_lint_finds_nothing(audited: Callable[[str], Audited], stack: str) -
         (match["Rule"]["Id"], resources[match["Location"]["Path"][1]]["Type"], match["Message"])
         for match in json.loads(done.stdout)
     ]
-    assert found == []
+    # `lambda_.Function` of the CDK depends on its role once more than it would have to.
+    assert [match for match in found if match[:2] != ("W3005", "AWS::Lambda::Function")] == []
 
 
 @pytest.mark.parametrize("stack", CHECKOV_FINDINGS)

@@ -65,4 +65,5 @@ def test_an_app_works_with_the_installed_wheel_alone(wheel: Path, tmp_path: Path
     assert len(template["Resources"]) == 9
     (asset,) = output.glob("asset.*")
     handler = ROOT / "cdk_personalize_export/handler"
-    assert {path.name for path in asset.iterdir()} == {path.name for path in handler.glob("*.py")}
+    assert [path.name for path in asset.iterdir()] == ["handler"], "a package, which is what its imports need"
+    assert {path.name for path in (asset / "handler").iterdir()} == {path.name for path in handler.glob("*.py")}
