@@ -109,14 +109,18 @@ def try_release(minor: int, pythons: list[Python]) -> list[Outcome]:
     """Try a release with the oldest jsii it allows, and with the newest."""
     oldest = Cell(pythons[0], (oldest_folder(minor),), nag=False)
     newest = Cell(pythons[-1], (newest_folder(minor), nag_folder(minor)), nag=True)
-    return [run(cell, minor) for cell in (oldest, newest)]
+    kernel_cache = CACHE / f"kernel-2.{minor}"
+    try:
+        return [run(cell, minor, kernel_cache) for cell in (oldest, newest)]
+    finally:
+        shutil.rmtree(kernel_cache, ignore_errors=True)  # another unpacked copy of the release
 
 
-def run(cell: Cell, minor: int) -> Outcome:
+def run(cell: Cell, minor: int, kernel_cache: Path) -> Outcome:
     """Run the scenarios in a cell, and print how it went."""
     start = time.monotonic()
     command = [cell.python.path, "-S", "-s", str(ROOT / "tests" / "matrix" / "cell.py"), *(["nag"] if cell.nag else [])]
-    done = _started(command, cell.folders)
+    done = _started(command, cell.folders, JSII_RUNTIME_PACKAGE_CACHE_ROOT=str(kernel_cache))
     report = _report(done.stdout)
     versions = report.get("versions", {"python": cell.python.version, "aws-cdk-lib": f"2.{minor}"})
     names = ", ".join(f"{name} {number}" for name, number in versions.items() if number)
@@ -151,13 +155,13 @@ def synthesis_tests(python: Python, minor: int, oldest: bool) -> Outcome:  # noq
     return Outcome(line, done.returncode == 0, done.stdout + done.stderr)
 
 
-def _started(command: list[str], folders: tuple[Path, ...]) -> subprocess.CompletedProcess[str]:
+def _started(command: list[str], folders: tuple[Path, ...], **variables: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment = {
         **kept,
         "JSII_NODE": str(ROOT / ".venv" / "bin" / "node"),
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
-        "JSII_RUNTIME_PACKAGE_CACHE": "disabled",  # it would keep an unpacked copy of every aws-cdk-lib
+        **variables,
         "PYTHONPATH": os.pathsep.join(map(str, (*folders, ROOT))),
     }
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - found here

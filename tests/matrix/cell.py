@@ -109,12 +109,18 @@ def cdk_nag() -> None:
 
 
 def _errors_in(assembly: Path) -> list[str]:
-    """Return the errors of an assembly, from its file: with some aws-cdk-lib, jsii cannot hand them over."""
-    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
-    lists = [
-        entries for artifact in manifest["artifacts"].values() for entries in artifact.get("metadata", {}).values()
-    ]
-    return [str(entry["data"]) for entries in lists for entry in entries if entry["type"] == "aws:cdk:error"]
+    """Return the errors of an assembly, from its files: with some aws-cdk-lib, jsii cannot hand them over."""
+    artifacts = _read(assembly / "manifest.json")["artifacts"].values()
+    metadata = [artifact.get("metadata", {}) for artifact in artifacts]
+    # Newer releases keep the metadata of a stack in a file of its own.
+    metadata += [_read(assembly / name) for artifact in artifacts if (name := artifact.get("additionalMetadataFile"))]
+    entries = [entry for constructs in metadata for of_construct in constructs.values() for entry in of_construct]
+    return [str(entry["data"]) for entry in entries if entry["type"] == "aws:cdk:error"]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
 
 
 def _reads_acknowledgements() -> bool:
