@@ -44,9 +44,9 @@ class ExportProvider(Construct):
     use it. To put a permissions boundary on its role, use `PermissionsBoundary.of(provider).apply(...)`.
 
     In a VPC the function must reach Amazon Personalize (interface endpoint `personalize`), AWS Lambda, to hand over to
-    itself (interface endpoint `lambda`), AWS CloudFormation, to ask whether it still waits (interface endpoint
-    `cloudformation`; without it the function asks in vain, which costs 10 s of each long wait), and Amazon S3, where
-    CloudFormation awaits its answer (gateway endpoint `s3`, whose policy must allow `s3:PutObject` on
+    itself (interface endpoint `lambda`), AWS CloudFormation, to ask how old a request is and whether it still waits
+    (interface endpoint `cloudformation`; without it the function asks in vain, which costs 10 s of each request), and
+    Amazon S3, where CloudFormation awaits its answer (gateway endpoint `s3`, whose policy must allow `s3:PutObject` on
     `arn:aws:s3:::cloudformation-custom-resource-response-*`); or the internet through a NAT gateway. Without the first
     the export fails with `ConnectTimeoutError` once its waiting time is over. Without the last CloudFormation is never
     answered and reports a timeout: the function's log says why.

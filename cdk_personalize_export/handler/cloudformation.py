@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from botocore.exceptions import ClientError
+
 from . import exports, identity
 from .errors import ServiceErrors, text_of
 from .exports import Outcome, Progress
@@ -64,6 +66,7 @@ class Request(NamedTuple):
     properties: Mapping[str, Any]
     requested_at: float
     progress: Progress
+    handed_over: bool
 
     def __repr__(self) -> str:  # without the ResponseURL
         """Name the request for people."""
@@ -95,37 +98,41 @@ class StackResource(Demand):
     def __init__(self, request: Request, outbound: Outbound, log: Log) -> None:
         super().__init__(request.requested_at)
         self._request, self._outbound, self._log = request, outbound, log
-        self._asks, self._compared = bool(request.stack_id and request.logical_id), False
+        self._signed_at = _signing_time(request.response_url)
+        self._asks = bool(request.stack_id and request.logical_id and self._signed_at is not None)
+
+    def age(self) -> float | None:
+        """Tell how old the request is by the clock that signed it, which a refusal tells, too; None when unknown."""
+        try:
+            date = server_time(self._ask())
+        except Exception as error:  # noqa: BLE001 - answered anyway
+            self._log.write("WARNING", "The age of the request is a guess", error=text_of(error))
+            return None
+        return None if date is None or self._signed_at is None else max(0.0, date - self._signed_at)
 
     def still_wanted(self) -> bool:
-        """Ask CloudFormation; compare its clock with ours on the way."""
+        """Ask CloudFormation."""
+        detail = self._ask().get("StackResourceDetail", {})
+        status, changed = detail.get("ResourceStatus", ""), detail.get("LastUpdatedTimestamp")
+        return self._signed_at is None or not given_up(self._request.kind, self._signed_at, status, changed)
+
+    def _ask(self) -> Mapping[str, Any]:
         if not self._asks:
-            return True
+            return {}
         try:
-            answer = self._outbound.call(
+            answer: Mapping[str, Any] = self._outbound.call(
                 "cloudformation",
                 "describe_stack_resource",
                 StackName=self._request.stack_id,
                 LogicalResourceId=self._request.logical_id,
             )
         except ServiceErrors as error:
-            self._asks = False  # in this invocation, as asking may take its time
             self._log.write("INFO", "CloudFormation does not say whether it still waits", error=text_of(error))
-            return True
-        signed_at = _signing_time(self._request.response_url)
-        if signed_at is None:
-            return True
-        self._compare_clocks(server_time(answer), signed_at)
-        detail = answer.get("StackResourceDetail", {})
-        return not given_up(
-            self._request.kind, signed_at, detail.get("ResourceStatus", ""), detail.get("LastUpdatedTimestamp")
-        )
-
-    def _compare_clocks(self, date: float | None, signed_at: float) -> None:
-        """Tell by the clock that signed the request how old it is."""
-        if date is not None and not self._compared:
-            self._compared = True
-            self.requested_at = self._outbound.now() - max(0.0, date - signed_at)
+            if isinstance(error, ClientError):
+                return dict(error.response)
+            self._asks = False  # in this invocation, as it takes its time to get no answer
+            return {}
+        return answer
 
 
 def given_up(kind: str, signed_at: float, status: str, changed: datetime | None) -> bool:
@@ -161,7 +168,11 @@ def handle(invocation: Invocation) -> None:
         log.write("ERROR", "There is no ResponseURL that may be answered (https at AWS only), so nothing is done")
         return
     log.write("INFO", "Received", kind=request.kind, physicalId=request.physical_id)
-    demand = Demand(request.requested_at) if request.kind == "Delete" else StackResource(request, outbound, log)
+    resource = StackResource(request, outbound, log)
+    if not request.handed_over:
+        request = dated(request, resource.age(), outbound.now())
+        resource.requested_at = request.requested_at
+    demand = Demand(request.requested_at) if request.kind == "Delete" else resource
     budget = TimeBudget(outbound, log, invocation.remaining, request.progress.deadline, demand)
     exchange = Exchange(request, invocation, log, budget)
     answer = _answer(exchange)
@@ -175,7 +186,7 @@ def handle(invocation: Invocation) -> None:
 def read_request(event: object, now: float) -> Request:
     """Read a request; never fails, as a malformed one is answered too.
 
-    Clocks differ, so a time that has not come yet is taken for now.
+    Clocks differ, so a time that has not come yet is taken for now; see `dated`.
     """
     fields = _mapping(event)
     properties = _mapping(fields.get("ResourceProperties"))
@@ -183,7 +194,8 @@ def read_request(event: object, now: float) -> Request:
     window = longest_wait(properties)
     signed_at = _signing_time(url)
     first_seen = now if signed_at is None else min(signed_at, now)
-    progress = exports.read_progress(fields, now + window, now) or Progress(first_seen + window)
+    passed_on = exports.read_progress(fields, now + window, now)
+    progress = passed_on or Progress(first_seen + window)
     return Request(
         kind=text_in(fields, "RequestType"),
         response_url=url,
@@ -192,8 +204,23 @@ def read_request(event: object, now: float) -> Request:
         logical_id=text_in(fields, "LogicalResourceId"),
         physical_id=text_in(fields, "PhysicalResourceId"),
         properties=properties,
-        requested_at=min(now, progress.deadline - window) if signed_at is None else first_seen,
+        requested_at=min(now, progress.deadline - window),
         progress=progress,
+        handed_over=passed_on is not None,
+    )
+
+
+def dated(request: Request, age: float | None, now: float) -> Request:
+    """Count the time of a request from its age, when that is known, and not from what our clock makes of its date.
+
+    A run that dies leaves a retry, which has nothing but the event: with CloudFormation's clock ahead of ours, it would
+    take the request for younger, and answer too late.
+    """
+    if age is None:
+        return request
+    requested_at = now - age
+    return request._replace(
+        requested_at=requested_at, progress=Progress(requested_at + longest_wait(request.properties))
     )
 
 

@@ -191,7 +191,7 @@ def _kind(job: Job, work: Work) -> str:
 def _run(work: Work) -> Job | None:
     if not work.time.over():
         try:
-            job = work.jobs.start_or_join(work.export, lambda: work.since, rejoin=work.rejoins)
+            job = work.jobs.start_or_join(work.export, work.since, rejoin=work.rejoins)
             return work.jobs.follow(job) if work.export.wait else job
         except DeadlineReachedError:
             work.time.log.write("WARNING", "The deadline has passed")

@@ -7,7 +7,7 @@ in order (id, id-2, ...); `decide` is a pure function of what was seen.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -190,7 +190,7 @@ class Jobs:
         moment = since + self._ahead - CLOCK_MARGIN_SECONDS
         return decide(attempts, moment, self.started, rejoin=rejoin)
 
-    def start_or_join(self, wanted: Export, since: Callable[[], float], *, rejoin: bool = False) -> Job:
+    def start_or_join(self, wanted: Export, since: float, *, rejoin: bool = False) -> Job:
         """Give the job of an export, started if need be; it may have failed within this request.
 
         Raises:
@@ -198,12 +198,9 @@ class Jobs:
         """
         while True:
             try:
-                moment = since()
-                found = self.find(wanted, moment, rejoin=rejoin)
+                found = self.find(wanted, since, rejoin=rejoin)
                 if not isinstance(found, Job) and self._is_late(found):
                     self._time.require_demand()
-                    if since() < moment:
-                        continue  # the request is older than it seemed
                 job = found if isinstance(found, Job) else self._begin(wanted, found)
             except ServiceErrors as error:
                 self._time.wait_out(error)

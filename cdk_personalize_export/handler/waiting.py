@@ -43,7 +43,7 @@ class Demand:
         self.requested_at = requested_at
 
     def still_wanted(self) -> bool:
-        """Say whether somebody still waits; True when that cannot be known. May correct `requested_at`."""
+        """Say whether somebody still waits; True when that cannot be known."""
         return True
 
 

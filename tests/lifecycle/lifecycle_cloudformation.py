@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from tests.lifecycle.lifecycle_world import ACCOUNT, FUNCTION, REGION, World, dataset_arn
+from tests.lifecycle.lifecycle_world import ACCOUNT, ASK, FUNCTION, REGION, World, dataset_arn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +116,12 @@ class Request:
     troubled_until: float = 0.0
     lambda_gave_up: bool = False
     unreachable: bool = False
+    clock_ahead: float = 0.0  # of CloudFormation's, compared with that of the function
+
+    @property
+    def doubt(self) -> float:
+        """By how much the function may mistake the age of the request: CloudFormation did not tell its time."""
+        return abs(self.clock_ahead) if f"{ASK}: dead" in self.faults else 0.0
 
     @property
     def kind(self) -> str:
@@ -398,6 +404,7 @@ class CloudFormation:
         if kind == "Update" and old is not None:
             event["OldResourceProperties"] = old.properties
         request = Request(event["ResponseURL"], event, world.now, rollback=rollback, cleanup=cleanup)
+        request.clock_ahead = world.cloudformation_ahead
         request.unreachable, self.next_unreachable = self.next_unreachable, False
         self.requests.append(request)
         self._by_url[request.url] = request

@@ -188,11 +188,6 @@ class World:
         )
         self._make_datasets()
 
-    @property
-    def skew(self) -> float:
-        """By how much the clocks are apart, beyond what NTP leaves."""
-        return float(max(abs(self.cloudformation_ahead), abs(self.personalize_ahead)))
-
     # -- time ------------------------------------------------------------------------------------------------------
 
     def at(self, moment: float, action: Callable[[], None]) -> None:
@@ -603,11 +598,12 @@ def _send_cloudformation(request: Any, **_: object) -> AWSResponse:
         invocation.request.faults.append(f"{ASK}: {trouble}")
 
     def effect() -> AWSResponse:
+        date = _date(world.now + world.cloudformation_ahead)
         if trouble == "dead":
             raise NoAnswerError("no answer within 10 s")
         if trouble:
             text = f"<ErrorResponse><Error><Code>{trouble}</Code><Message>no</Message></Error></ErrorResponse>"
-            return AWSResponse(request.url, 403, {}, _Raw(text.encode()))
+            return AWSResponse(request.url, 403, date, _Raw(text.encode()))
         (stack,), (logical_id,) = params["StackName"], params["LogicalResourceId"]
         status, changed = world.cloudformation.states[stack, logical_id]
         text = (
@@ -617,7 +613,7 @@ def _send_cloudformation(request: Any, **_: object) -> AWSResponse:
             f"<LastUpdatedTimestamp>{datetime.fromtimestamp(changed, timezone.utc).isoformat()}</LastUpdatedTimestamp>"
             "</StackResourceDetail></DescribeStackResourceResult></DescribeStackResourceResponse>"
         )
-        return AWSResponse(request.url, 200, _date(world.now + world.cloudformation_ahead), _Raw(text.encode()))
+        return AWSResponse(request.url, 200, date, _Raw(text.encode()))
 
     result: AWSResponse = invocation.call(ASK, effect, CALL_SECONDS if trouble == "dead" else 0.1)
     return result

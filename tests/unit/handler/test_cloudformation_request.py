@@ -51,10 +51,10 @@ def test_a_hand_over_of_an_unsigned_request_keeps_the_first_time() -> None:
     assert (request.requested_at, request.progress.deadline) == (START, START + 3360)
 
 
-def test_the_signature_says_when_a_request_was_made_whatever_deadline_is_carried_along() -> None:
-    handed = {**event("hand-over", URL), "HandOver": {"Deadline": START + 100}}
+def test_a_hand_over_says_when_the_request_was_made_as_cloudformation_had_told_its_age() -> None:
+    handed = {**event("hand-over", URL), "HandOver": {"Deadline": START + 3300}}
     request = read_request(handed, NOW)
-    assert (request.requested_at, request.progress.deadline) == (START, START + 100)
+    assert (request.requested_at, request.progress.deadline) == (START - 60, START + 3300)
 
 
 def test_nobody_waits_longer_than_cloudformation_listens() -> None:

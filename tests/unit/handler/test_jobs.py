@@ -221,7 +221,7 @@ def test_a_job_is_created_with_everything_it_was_asked_for() -> None:
     target = {"path": wanted.output_path(wanted.physical_id), "kmsKeyArn": wanted.kms_key_arn}
     outbound.shows("ACTIVE", wanted.physical_id, jobOutput={"s3DataDestination": target})
     with outbound.stubber:
-        assert outbound.jobs().start_or_join(wanted, lambda: START).status == "ACTIVE"
+        assert outbound.jobs().start_or_join(wanted, START).status == "ACTIVE"
         outbound.stubber.assert_no_pending_responses()
 
 
@@ -236,7 +236,7 @@ def test_a_name_taken_by_an_attempt_that_failed_long_ago_leads_to_the_next() -> 
     outbound.stubber.add_response("create_dataset_export_job", {"datasetExportJobArn": f"{ARN}-2"})
     outbound.shows("CREATE PENDING", f"{ID}-2")
     with outbound.stubber:
-        assert outbound.jobs().start_or_join(export(), lambda: START).name == f"{ID}-2"
+        assert outbound.jobs().start_or_join(export(), START).name == f"{ID}-2"
         outbound.stubber.assert_no_pending_responses()
     assert outbound.sleeps == [2, pytest.approx(2.05)]
 
