@@ -44,6 +44,11 @@ class DatasetExport(Construct):
     changing the role, `tags` or waiting times does not. Removing the construct removes neither the job, which the API
     cannot delete, nor any object.
 
+    What was exported before is not exported again but joins its old job, as the name of a job is never free again: a
+    `generation` that comes back, and a dataset group that was deleted and made again under the same names. A hotswap
+    deployment (`cdk deploy --hotswap`) leaves custom resources alone, and so exports nothing. An express deployment
+    waits for the job, but does not roll back by default.
+
     Args:
         scope: The construct this belongs to.
         construct_id: Its name within `scope`. Renaming it exports again.
@@ -54,8 +59,8 @@ class DatasetExport(Construct):
         destination: Where to write. Default: a bucket of its own, see `ExportDestination`. Pass one to share it between
             exports, or to use your bucket, key or role.
         provider: The function that does the work. Default: the one of the stack, see `ExportProvider`.
-        generation: Any text; a changed one exports again. Default: none. Set it to a date, a counter or a commit id
-            when the data has changed but nothing else.
+        generation: Any text; a new one exports again. Default: none. Set it to a date, a counter or a commit id when
+            the data has changed but nothing else.
         job_name_prefix: What the job name begins with; a hash that identifies the export follows, and a number from the
             second attempt on. At most 45 letters, digits, hyphens and underscores. Default: the names of the stack and
             of this construct. Set it to find jobs more easily, or to match your IAM policies. Changing it exports

@@ -39,7 +39,7 @@ class DatasetGroupExport(Construct):
         ingestion_mode: Which records to export, by the way they were imported. Default: `IngestionMode.ALL`.
         destination: Where to write. Default: a bucket of its own for all of them, see `ExportDestination`.
         provider: The function that does the work. Default: the one of the stack, see `ExportProvider`.
-        generation: Any text; a changed one exports all of them again. Default: none.
+        generation: Any text; a new one exports all of them again, see `DatasetExport`. Default: none.
         job_name_prefix: What the names of all jobs begin with, see `DatasetExport`. Default: the name of the stack and
             the type of the dataset.
         max_concurrency: How many of the exports run at a time, at most as many as the provider lets run; the others are
