@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shlex
 import shutil
 import subprocess
 import sys
@@ -100,9 +101,10 @@ def deploy(on: Target, rival: str, count: int) -> Figures:
     """
     stack = f"Bench{next(on.numbers)}"
     output = OUTPUT / stack
+    app = f"{shlex.quote(sys.executable)} benchmarks/deploy_app.py {rival} {count} {stack}"
     command = [
         "node", str(ROOT / "node_modules/aws-cdk/bin/cdk"), "deploy", "--require-approval", "never", "--ci",
-        "--app", f"{sys.executable} benchmarks/deploy_app.py {rival} {count} {stack}", "--output", str(output),
+        "--app", app, "--output", str(output),
     ]  # fmt: skip
     variables = {**environment(), **on.aws.environment(), "PYTHONPATH": str(ROOT), "CDK_VALIDATION": "false"}
     variables["BENCHMARK_DATASET"] = on.dataset_arn

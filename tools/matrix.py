@@ -40,6 +40,7 @@ EDGES = {
     250: "no Validations",
     251: "Validations, but nothing to acknowledge with",
     252: "acknowledgements, refused when an id has `::` twice",
+    256: "the same, and met by people",
     261: "only `add_dependency` between resources",
     262: "`add_resource_dependency`",
     268: "the last that refuses them",
