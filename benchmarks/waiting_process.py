@@ -82,6 +82,7 @@ def _wait(seconds: float, luck: float, server: AnswerServer) -> Waited:
             break
         arn = answer["Data"]["DatasetExportJobArn"]
     calls.update(operation for operation, _ in outbound.personalize.calls)
+    calls["DescribeStackResource"] = len(outbound.stack.asked)
     calls["Invoke"] = invocations - calls["answers to CloudFormation"]
     (job,) = outbound.personalize.jobs.values()
     billed = outbound.time - started + invocations * COLD_START_SECONDS
