@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 BLOCK_BYTES = 1 << 18
 """How many bytes of lines make a block."""
@@ -101,15 +101,23 @@ class BlockBuilder:
         shelf: Where the blocks are kept; one of their own when left out.
         block_bytes: How many bytes of lines make a block; with 0 whatever is added at once does.
         compression: The level of zlib, from 0 for none.
+        look: What to do with the text of every block before it is compressed.
     """
 
     def __init__(
-        self, origin: str, shelf: Shelf | None = None, block_bytes: int = BLOCK_BYTES, compression: int = 1
+        self,
+        origin: str,
+        shelf: Shelf | None = None,
+        *,
+        block_bytes: int = BLOCK_BYTES,
+        compression: int = 1,
+        look: Callable[[bytes], object] = len,
     ) -> None:
         self._origin = origin
         self._shelf = shelf or Shelf()
         self._block_bytes = block_bytes
         self._compression = compression
+        self._look = look
         self._lines: list[bytes] = []
         self._size = 0
         self._blocks: list[Block] = []
@@ -129,7 +137,9 @@ class BlockBuilder:
 
     def _seal(self) -> None:
         if self._lines:
-            data = zlib.compress(b"\n".join(self._lines), self._compression)
+            text = b"\n".join(self._lines)
+            self._look(text)
+            data = zlib.compress(text, self._compression)
             self._blocks.append(Block(self._origin, len(self._lines), self._shelf.keep(data)))
             self._lines = []
             self._size = 0

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from personalize_local.service import individual, reading, recipes, requirements
 from personalize_local.service.avro import Schema
 from personalize_local.service.blocks import rows_of
+from personalize_local.service.contents import Rules
 from personalize_local.service.errors import ApiError
 from personalize_local.service.jobs import (
     FULL,
     INCREMENTAL,
     JobFailed,
+    check_event_types,
     check_minimum,
     read_deletion,
     read_import,
@@ -29,7 +31,7 @@ from personalize_local.service.jobs import (
 from personalize_local.service.locations import bucket_of
 from personalize_local.service.ports import Caller, ObjectStore
 from personalize_local.service.requirements import CUSTOM_ONLY, DATASET_TYPES, EXPORTABLE, ID_FIELDS, ITEMS, USERS
-from personalize_local.service.rows import PUT, decode, encode, id_reader
+from personalize_local.service.rows import BULK, PUT, decode, encode, id_reader
 from personalize_local.service.settings import JOB_OUTCOME, FaultPlan, Settings, texts
 from personalize_local.service.state import (
     ACTIVE,
@@ -70,9 +72,9 @@ _PUT_INTERACTIONS = {
     "PutActionInteractions": individual.put_action_interactions,
 }
 _PUT_RECORDS = {
-    "PutItems": ("ITEMS", "items", "itemId"),
-    "PutUsers": ("USERS", "users", "userId"),
-    "PutActions": ("ACTIONS", "actions", "actionId"),
+    "PutItems": ("ITEMS", ("items", "itemId")),
+    "PutUsers": ("USERS", ("users", "userId")),
+    "PutActions": ("ACTIONS", ("actions", "actionId")),
 }
 
 
@@ -121,10 +123,10 @@ class ControlPlane:
             handlers[f"Describe{kind.name}"] = functools.partial(self._read, reading.describe, kind)
             handlers[f"List{kind.plural}"] = functools.partial(self._read, reading.list_page, kind)
         for name, put in _PUT_INTERACTIONS.items():
-            handlers[name] = functools.partial(self._put, put, event_bytes=self._settings.event_bytes)
-        for name, (dataset_type, member, id_member) in _PUT_RECORDS.items():
+            handlers[name] = functools.partial(self._put, put)
+        for name, (dataset_type, members) in _PUT_RECORDS.items():
             handlers[name] = functools.partial(
-                self._put, individual.put_records, dataset_type=dataset_type, member=member, id_member=id_member
+                self._put, individual.put_records, operation=name, dataset_type=dataset_type, members=members
             )
         return handlers
 
@@ -321,8 +323,7 @@ class ControlPlane:
         for job in region.of(IMPORT_JOB, datasetArn=dataset.arn):  # (inferred)
             if job.status in UNFINISHED:
                 raise in_use(f"Resource Arn {dataset.arn} is in use by {job.arn}, its status is {job.status}.")
-        domain = region.get(DATASET_GROUP, dataset.values["datasetGroupArn"]).values.get("domain", "")
-        self._check_schema(schema, dataset_type, domain)
+        self._check_schema(schema, dataset_type, self._domain_of(dataset))
         requirements.check_replacement(dataset.its_schema(), schema.its_schema())
         now, seconds = self._clock(), self._settings.resource_seconds
         dataset.values["latestDatasetUpdate"] = {"schemaArn": schema.arn, "creationDateTime": round(now, 3)}
@@ -350,10 +351,15 @@ class ControlPlane:
         def work() -> None:
             dataset = self._dataset_of(job)
             schema, dataset_type = dataset.its_schema(), dataset.values["datasetType"]
-            blocks = read_import(job, schema, self._objects, self._settings)
+            rules = Rules.of(schema, dataset_type, self._domain_of(dataset), self._settings)
+            full = job.values["importMode"] == FULL
+            types = set() if full else set(dataset.event_types.get(BULK, ()))
+            blocks = read_import(job, rules, types, self._objects, self._settings)
             check_minimum(dataset_type, rows_of(blocks), self._settings.minimum_interactions)
+            check_event_types(rules, types | dataset.event_types.get(PUT, set()))
             with self._lock:
-                if job.values["importMode"] == FULL:
+                dataset.event_types[BULK] = types
+                if full:
                     dataset.rows.replace_bulk(blocks)
                 elif dataset_type in ID_FIELDS:
                     dataset.rows.append_bulk(blocks, id_reader(schema.position(ID_FIELDS[dataset_type])))
@@ -390,6 +396,12 @@ class ControlPlane:
             status, reason = job.kind.course.failed, str(failed)
         with self._lock:
             job.moved(status, at + self._clock() - started, reason)
+
+    def _domain_of(self, dataset: Resource) -> str:
+        """Return the domain of a dataset's group; empty for a custom one."""
+        with self._lock:
+            group = self.region(dataset.caller).get(DATASET_GROUP, dataset.values["datasetGroupArn"])
+        return str(group.values.get("domain", ""))
 
     def _dataset_of(self, job: Resource) -> Resource:
         """Return the dataset of a job; it can not be deleted while the job is unfinished."""
@@ -461,7 +473,7 @@ class ControlPlane:
         return answer(self.region(caller), kind, params)
 
     def _put(self, put: Callable[..., dict[str, Any]], params: Params, caller: Caller, **more: Any) -> dict[str, Any]:
-        return put(self.region(caller), params, **more)
+        return put(self.region(caller), params, self._settings, self._clock(), **more)
 
     def region(self, caller: Caller) -> Region:
         """Return the resources of the caller's account and Region."""

@@ -58,13 +58,24 @@ class Allowance:
             raise ImportRefused(f"The data location holds more than {self._size} bytes, the most {self._job} may read.")
 
 
-def read_files(files: Iterable[tuple[str, BinaryIO]], schema: Schema, allowance: Allowance) -> list[Block]:
+def read_files(
+    files: Iterable[tuple[str, BinaryIO]],
+    schema: Schema,
+    allowance: Allowance,
+    look: Callable[[bytes], object] = len,
+) -> list[Block]:
     """Check every file and return its records.
+
+    Args:
+        files: Their keys and bodies.
+        schema: What each record must be like.
+        allowance: How much there may be.
+        look: What to do with every text of many records.
 
     Raises:
         ImportRefused: Naming the file, line and column of the first problem.
     """
-    records = BlockBuilder(BULK)
+    records = BlockBuilder(BULK, look=look)
     found = False
     for key, file in files:
         with file:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from personalize_local.service.contents import NotAllowedError, Rules
 from personalize_local.service.errors import ApiError
 from personalize_local.service.events import (
     check_size,
@@ -16,55 +17,80 @@ from personalize_local.service.events import (
     interaction_values,
     record_values,
 )
+from personalize_local.service.rates import take
 from personalize_local.service.requirements import ACTION_INTERACTIONS, ID_FIELDS, INTERACTIONS
-from personalize_local.service.state import ACTIVE, DATASET, EVENT_TRACKER
+from personalize_local.service.rows import BULK, PUT, decode
+from personalize_local.service.state import ACTIVE, DATASET, DATASET_GROUP, EVENT_TRACKER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from personalize_local.service.quotas import Quotas
     from personalize_local.service.state import Region, Resource
 
 Params = dict[str, Any]
+Interaction = tuple[str | None, Params]
+"""A user, if there is one, and the values of the columns."""
+Sessions = dict[str, list[Interaction]]
 
 _NAMES = {INTERACTIONS: "Interactions", ACTION_INTERACTIONS: "Action interactions"}
 
 
-def put_events(region: Region, params: Params, event_bytes: int) -> dict[str, Any]:
+def put_events(region: Region, params: Params, quotas: Quotas, now: float) -> dict[str, Any]:
     """Answer ``PutEvents``."""
     tracker, dataset = _tracked(region, params["trackingId"], INTERACTIONS)
+    group = region.get(DATASET_GROUP, tracker.values["datasetGroupArn"])
+    take(group.requests, "PutEvents", quotas.interaction_requests_per_second, now)
     for event in params["eventList"]:
-        check_size(event, event_bytes)
-    events = [event_values(event, dataset.its_schema()) for event in params["eventList"]]
-    _keep(tracker, dataset, params["sessionId"], [(params.get("userId"), values) for values in events])
+        check_size(event, quotas.event_bytes)
+    events = [(params.get("userId"), event_values(event, dataset.its_schema())) for event in params["eventList"]]
+    sessions = {params["sessionId"]: events}
+    types = {event["eventType"] for event in params["eventList"]}
+    _check_contents(region, dataset, quotas, _lines(sessions, dataset), types)
+    _keep(tracker, dataset, sessions)
     return {}
 
 
-def put_action_interactions(region: Region, params: Params, event_bytes: int) -> dict[str, Any]:
+def put_action_interactions(region: Region, params: Params, quotas: Quotas, now: float) -> dict[str, Any]:
     """Answer ``PutActionInteractions``."""
     tracker, dataset = _tracked(region, params["trackingId"], ACTION_INTERACTIONS)
-    schema = dataset.its_schema()
+    group = region.get(DATASET_GROUP, tracker.values["datasetGroupArn"])
+    take(group.requests, "PutActionInteractions", quotas.interaction_requests_per_second, now)
     for interaction in params["actionInteractions"]:
-        check_size(interaction, event_bytes)
-    sessions: dict[str, list[tuple[str | None, Params]]] = {}
+        check_size(interaction, quotas.event_bytes)
+    sessions: dict[str, list[Interaction]] = {}
     for interaction in params["actionInteractions"]:
-        values = (interaction.get("userId"), interaction_values(interaction, schema))
-        encode_values({**values[1], "USER_ID": values[0] or "anonymous"}, schema)  # all are right, or none is kept
-        sessions.setdefault(interaction["sessionId"], []).append(values)
-    for session, interactions in sessions.items():
-        _keep(tracker, dataset, session, interactions)
+        values = interaction_values(interaction, dataset.its_schema())
+        sessions.setdefault(interaction["sessionId"], []).append((interaction.get("userId"), values))
+    _check_contents(region, dataset, quotas, _lines(sessions, dataset))
+    _keep(tracker, dataset, sessions)
     return {}
 
 
-def put_records(region: Region, params: Params, dataset_type: str, member: str, id_member: str) -> dict[str, Any]:
+def put_records(  # noqa: PLR0913, PLR0917 - three operations in one
+    region: Region,
+    params: Params,
+    quotas: Quotas,
+    now: float,
+    operation: str,
+    dataset_type: str,
+    members: tuple[str, str],
+) -> dict[str, Any]:
     """Answer ``PutItems``, ``PutUsers`` or ``PutActions``."""
     dataset = region.get(DATASET, params["datasetArn"])
     if dataset.values["datasetType"] != dataset_type:
         raise ApiError("InvalidInputException", f"The dataset {dataset.arn} is not of type {dataset_type}.")
+    group = region.get(DATASET_GROUP, dataset.values["datasetGroupArn"])
+    take(group.requests, operation, quotas.record_requests_per_second, now)
     region.get_active(DATASET, dataset.arn)
-    schema = dataset.its_schema()
+    schema, (member, id_member) = dataset.its_schema(), members
     records = [
         record_values(ID_FIELDS[dataset_type], record[id_member], record.get("properties"), schema)
         for record in params[member]
     ]
-    dataset.rows.put([encode_values(values, schema) for values in records])
+    lines = [encode_values(values, schema) for values in records]
+    _check_contents(region, dataset, quotas, lines)
+    dataset.rows.put(lines)
     return {}
 
 
@@ -82,18 +108,44 @@ def _tracked(region: Region, tracking_id: str, dataset_type: str) -> tuple[Resou
     return tracker, dataset
 
 
-def _keep(tracker: Resource, dataset: Resource, session: str, records: list[tuple[str | None, Params]]) -> None:
-    """Keep the records of one session; those without a user wait for one."""
+def _lines(sessions: Sessions, dataset: Resource) -> list[bytes]:
+    """Return the records as they would be kept, so that all of them are right or none is kept."""
     schema = dataset.its_schema()
-    checked = [(user, values, _line(values, user or "anonymous", dataset)) for user, values in records]
-    key = (dataset.values["datasetType"], session)
-    for user, values, line in checked:
-        if user is None:
-            tracker.anonymous.setdefault(key, []).append(values)
-            continue
-        waiting = tracker.anonymous.pop(key, [])
-        dataset.rows.put([*(encode_values({**w, "USER_ID": user}, schema) for w in waiting), line])
+    return [
+        encode_values({**values, "USER_ID": user or "anonymous"}, schema)
+        for records in sessions.values()
+        for user, values in records
+    ]
 
 
-def _line(values: Params, user: str, dataset: Resource) -> bytes:
-    return encode_values({**values, "USER_ID": user}, dataset.its_schema())
+def _check_contents(
+    region: Region, dataset: Resource, quotas: Quotas, lines: Iterable[bytes], types: Iterable[str] = ()
+) -> None:
+    """Check records against the rules for their dataset, and note their event types.
+
+    Raises:
+        ApiError: ``InvalidInputException`` naming the rule.
+    """
+    domain = region.get(DATASET_GROUP, dataset.values["datasetGroupArn"]).values.get("domain", "")
+    rules = Rules.of(dataset.its_schema(), dataset.values["datasetType"], domain, quotas)
+    known = dataset.event_types.get(PUT, set()).union(types if rules.counts_event_types else ())
+    try:
+        for line in lines:
+            rules.check_values(decode(line))
+        rules.check_event_types(known | dataset.event_types.get(BULK, set()))
+    except NotAllowedError as refused:
+        raise ApiError("InvalidInputException", f"{refused}.") from None
+    dataset.event_types[PUT] = known
+
+
+def _keep(tracker: Resource, dataset: Resource, sessions: Sessions) -> None:
+    """Keep records; those without a user wait for one with the same session."""
+    schema = dataset.its_schema()
+    for session, records in sessions.items():
+        key = (dataset.values["datasetType"], session)
+        for user, values in records:
+            if user is None:
+                tracker.anonymous.setdefault(key, []).append(values)
+                continue
+            known = [*tracker.anonymous.pop(key, []), values]
+            dataset.rows.put([encode_values({**found, "USER_ID": user}, schema) for found in known])

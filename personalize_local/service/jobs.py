@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from personalize_local.service.blocks import rows_of
+from personalize_local.service.contents import NotAllowedError
 from personalize_local.service.csvfiles import Allowance, ImportRefused, read_files, read_users, write_files
 from personalize_local.service.deduplication import distinct, newest
 from personalize_local.service.errors import AccessRefused, ApiError
@@ -21,8 +22,8 @@ from personalize_local.service.rows import ALL, id_reader
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from personalize_local.service.avro import Schema
     from personalize_local.service.blocks import Block
+    from personalize_local.service.contents import Rules
     from personalize_local.service.ports import ObjectStore
     from personalize_local.service.settings import Settings
     from personalize_local.service.state import Resource
@@ -53,8 +54,15 @@ class JobFailed(Exception):  # noqa: N818 - an outcome of a job, not an error of
     """The job ends as ``CREATE FAILED``; the text is its ``failureReason``."""
 
 
-def read_import(job: Resource, schema: Schema, objects: ObjectStore, settings: Settings) -> list[Block]:
+def read_import(job: Resource, rules: Rules, types: set[str], objects: ObjectStore, settings: Settings) -> list[Block]:
     """Read and check what the job imports.
+
+    Args:
+        job: The job.
+        rules: The rules for its dataset.
+        types: Where the event types go.
+        objects: Where the files are.
+        settings: With the quotas.
 
     Raises:
         JobFailed: With the reason.
@@ -63,7 +71,9 @@ def read_import(job: Resource, schema: Schema, objects: ObjectStore, settings: S
     size = settings.full_import_bytes if mode == FULL else settings.incremental_import_bytes
     allowance = Allowance(size, f"an import job with {mode} import mode")
     return _attempt(
-        lambda: read_files(_files(job, objects, subfolders=False), schema, allowance),
+        lambda: read_files(
+            _files(job, objects, subfolders=False), rules.schema, allowance, lambda text: rules.look(text, types)
+        ),
         job.values["dataSource"]["dataLocation"],
     )
 
@@ -142,12 +152,26 @@ def check_minimum(dataset_type: str, rows: int, minimum: int) -> None:
         raise JobFailed(f"Dataset has fewer than {minimum} interactions: the data location holds {rows}.")
 
 
+def check_event_types(rules: Rules, types: set[str]) -> None:
+    """Check that an import does not bring too many event types.
+
+    Raises:
+        JobFailed: It does.
+    """
+    try:
+        rules.check_event_types(types)
+    except NotAllowedError as refused:
+        raise JobFailed(f"{refused}.") from None
+
+
 def _attempt(work: Callable[[], Result], location: str) -> Result:
     """Do the work; whatever goes wrong is the reason of a failed job, never a traceback for the caller."""
     try:
         return work()
     except ImportRefused as refused:
         raise JobFailed(str(refused)) from None
+    except NotAllowedError as refused:
+        raise JobFailed(f"{refused}.") from None
     except AccessRefused as refused:
         _LOG.info("access to %s refused: %s", location, refused.reason)
         if refused.key_arn:

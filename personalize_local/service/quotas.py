@@ -1,8 +1,7 @@
 """The service quotas of Amazon Personalize that bear on datasets, each of them a setting.
 
-Rests on https://docs.aws.amazon.com/personalize/latest/dg/limits.html. Its rates (1,000 PutEvents a second, 10
-PutItems) and its limit of distinct event types are not enforced: the first would make tests depend on the clock, the
-second is about training.
+Rests on https://docs.aws.amazon.com/personalize/latest/dg/limits.html: every default is documented there, but for what
+is marked. Quotas of other operations (solutions, campaigns, recommendations) and of training are left out.
 """
 
 from __future__ import annotations
@@ -32,6 +31,9 @@ class Quotas:
         incremental_import_bytes: What an import with mode INCREMENTAL may read.
         deletion_bytes: What a data deletion job may read.
         event_bytes: The size of one event.
+        event_types: Distinct event types and metadata fields of an Item interactions dataset, taken together.
+        interaction_requests_per_second: PutEvents, and PutActionInteractions, of a dataset group in a second.
+        record_requests_per_second: PutItems, PutUsers, and PutActions, of a dataset group in a second, each by itself.
     """
 
     active_schemas: int = 500
@@ -49,6 +51,9 @@ class Quotas:
     incremental_import_bytes: int = GB
     deletion_bytes: int = 100 * MB
     event_bytes: int = 10 * KB
+    event_types: int = 10
+    interaction_requests_per_second: int = 1000
+    record_requests_per_second: int = 10
 
     def metadata_columns(self, dataset_type: str) -> int:
         """Return how many metadata fields the schema of a dataset type may have."""

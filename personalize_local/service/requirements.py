@@ -143,7 +143,7 @@ def check(schema: Schema, dataset_type: str, domain: str, quotas: Quotas) -> Non
             _check_field(columns[name], rule, "required" if name in required else "reserved")
     ids = {*ID_FIELDS.values(), "CREATION_TIMESTAMP"}
     _check_metadata(schema, [column for column in schema.columns if column.name not in ids], of_type, dataset_type)
-    metadata = len(columns.keys() - required.keys() - reserved.keys())
+    metadata = metadata_fields(schema, dataset_type, domain)
     most = quotas.metadata_columns(dataset_type)
     if metadata > most:
         raise _invalid(f"The schema of {of_type} can have at most {most} metadata fields, it has {metadata}.")
@@ -151,6 +151,17 @@ def check(schema: Schema, dataset_type: str, domain: str, quotas: Quotas) -> Non
     if textual > quotas.textual_columns:
         most = quotas.textual_columns
         raise _invalid(f"The schema of {of_type} can have at most {most} textual field, it has {textual}.")
+
+
+def keywords(dataset_type: str, domain: str) -> frozenset[str]:
+    """Return the reserved keywords of a dataset type in a domain."""
+    return frozenset(_FIELDS[domain][dataset_type][1])
+
+
+def metadata_fields(schema: Schema, dataset_type: str, domain: str) -> int:
+    """Return how many fields of a schema are neither required nor reserved."""
+    required, reserved = _FIELDS[domain][dataset_type]
+    return len({column.name for column in schema.columns} - required.keys() - reserved.keys())
 
 
 def check_replacement(old: Schema, new: Schema) -> None:

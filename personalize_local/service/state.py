@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from personalize_local.service.avro import Schema
     from personalize_local.service.blocks import Block
     from personalize_local.service.ports import Caller
+    from personalize_local.service.rates import Left
     from personalize_local.service.settings import Fault
 
 CREATE_PENDING = "CREATE PENDING"
@@ -122,6 +123,8 @@ class Resource:
     anonymous: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     fault: Fault | None = None
     snapshot: tuple[Block, ...] = ()
+    requests: dict[str, Left] = field(default_factory=dict)
+    event_types: dict[str, set[str]] = field(default_factory=dict)
 
     def view(self) -> dict[str, Any]:
         """Return every member the API may show."""

@@ -95,7 +95,8 @@ class World:
     def __init__(self, *faults: Fault, store: Any = None, **settings: Any) -> None:
         self.now = 1000.0
         self.bucket = store or Bucket()
-        settings = {"job_seconds": 10, "resource_seconds": 5, "minimum_interactions": 1, **settings}
+        quotas = {"minimum_interactions": 1, "record_requests_per_second": 10_000}  # the clock stands still
+        settings = {"job_seconds": 10, "resource_seconds": 5, **quotas, **settings}
         self.calls: list[Call] = []
         self.service = PersonalizeService(
             Settings(faults=faults, **settings), self.bucket, lambda: self.now, self.calls.append

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,13 +122,6 @@ def test_settings_come_from_the_environment() -> None:
         job_seconds=2.5, concurrent_jobs=1, faults=(Fault("Job", message="no", times=0, seconds=3),)
     )
     assert Settings.from_environment({}) == Settings()
-
-
-def test_the_readme_lists_every_setting_with_its_default() -> None:
-    readme = (Path(__file__).resolve().parents[4] / "README.md").read_text(encoding="utf-8")
-    listed = dict(re.findall(r"^\| `PERSONALIZE_LOCAL_(\w+)` \|.*\| (\S+) \|$", readme, re.MULTILINE))
-    shown = {field.name.upper(): str(getattr(Settings(), field.name)).removesuffix(".0") for field in fields(Settings)}
-    assert listed == {**shown, "FAULTS": "none"}
 
 
 @pytest.mark.parametrize(
