@@ -13,6 +13,7 @@ from personalize_local.extension import (
     embedded_metrics,
     foreign_buckets,
     iam_policies,
+    partitions,
     patches,
     repairs,
     resource_views,
@@ -61,6 +62,7 @@ def install(endpoint: str, settings: Settings) -> None:
     repairs.register(log)
     root_users.register()
     iam_policies.register()
+    partitions.register()
     foreign_buckets.register()
     resources.register()
     Updates().register()  # before the rollbacks, which add events too

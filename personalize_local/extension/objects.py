@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 from personalize_local.extension import foreign_buckets, patches
 from personalize_local.extension.calls import Call
 from personalize_local.extension.iam import PRINCIPAL
+from personalize_local.extension.partitions import at_home
 from personalize_local.service import AccessRefused, ApiError, Caller
 from personalize_local.service.locations import keys_at
 
@@ -40,19 +41,20 @@ class Location:
 
     bucket: str
     key: str
+    partition: str
 
     @classmethod
-    def parse(cls, text: str) -> Location:
+    def parse(cls, text: str, partition: str) -> Location:
         """Read a location; the API's pattern accepts ``http(s)`` forms too, which are not supported here."""
         if not text.startswith("s3://") or not text.removeprefix("s3://").partition("/")[0]:
             raise ApiError("InvalidInputException", f"The S3 location is not valid: {text}")
         bucket, _, key = text.removeprefix("s3://").partition("/")
-        return cls(bucket, key)
+        return cls(bucket, key, partition)
 
     @property
     def bucket_arn(self) -> str:
         """The ARN of the bucket."""
-        return f"arn:aws:s3:::{self.bucket}"
+        return f"arn:{self.partition}:s3:::{self.bucket}"
 
     def object_arn(self, key: str) -> str:
         """Return the ARN of an object in the bucket."""
@@ -104,7 +106,7 @@ class S3Objects:
         self, *, role_arn: str, location: str, caller: Caller, source_arn: str, subfolders: bool
     ) -> Iterator[tuple[str, BinaryIO]]:
         """Yield key and body of every object at the location."""
-        place = Location.parse(location)
+        place = Location.parse(location, caller.partition)
         session = self._assume(role_arn, caller, source_arn)
         self._require_bucket_policy(place, session, {"s3:ListBucket": place.bucket_arn})
         client = self._client(session)
@@ -115,8 +117,10 @@ class S3Objects:
         for key in keys:
             self._require_bucket_policy(place, session, {"s3:GetObject": place.object_arn(key)})
             with _refusals(session, place):
-                body = client.get_object(Bucket=place.bucket, Key=key)["Body"]
-            yield key, io.BufferedReader(body, _BUFFER_BYTES)
+                found_object = client.get_object(Bucket=place.bucket, Key=key)
+            if "SSEKMSKeyId" in found_object:
+                self._require_key(found_object["SSEKMSKeyId"], session)
+            yield key, io.BufferedReader(found_object["Body"], _BUFFER_BYTES)
 
     def write(  # noqa: PLR0913 - what an S3 write with a role needs
         self,
@@ -130,7 +134,7 @@ class S3Objects:
         source_arn: str,
     ) -> None:
         """Write one object under the location."""
-        place = Location.parse(location)
+        place = Location.parse(location, caller.partition)
         key = f"{place.key.rstrip('/')}/{name}" if place.key else name
         session = self._assume(role_arn, caller, source_arn)
         granted = {"s3:ListBucket": place.bucket_arn, "s3:PutObject": place.object_arn(key)}
@@ -168,7 +172,7 @@ class S3Objects:
         """Tell whether the role exists and lets Personalize assume it, for this account and this source."""
         roles = patches.load(patches.IAM)._roles  # noqa: SLF001 - ministack has no public interface
         role = roles.get_scoped(caller.account, None, role_arn.rsplit("/", 1)[-1])
-        if role is None or role.get("Arn") != role_arn:
+        if role is None or role.get("Arn") != at_home(role_arn):
             return False
         document = role.get("AssumeRolePolicyDocument") or {}
         document = json.loads(document) if isinstance(document, str) else document
@@ -198,16 +202,19 @@ class S3Objects:
         return rest.partition("</KMSMasterKeyID>")[0] or None
 
     def _require_key(self, key_arn: str, session: Session) -> None:
-        """Refuse unless the role and Personalize itself may use the key."""
+        """Refuse unless the role and Personalize itself may use the key.
+
+        For imports the guide asks for the key's policy only, which may let the role in as well as the role's own.
+        """
         if not self._iam:
             return
         caller = session.caller
         with self._scope(caller.account, caller.region):
-            found = patches.load(patches.KMS).key_policy_for_arn(key_arn)
+            found = patches.load(patches.KMS).key_policy_for_arn(at_home(key_arn))
             if found is None:
                 raise AccessRefused(f"The key {key_arn} does not exist.", key_arn=key_arn)
             for action in ROLE_ACTIONS_ON_KEY:
-                if self._evaluator.enforce(session.access_key, action, "kms", caller.region, resource_arn=key_arn):
+                if self._evaluator.enforce(session.access_key, action, "kms", caller.region, at_home(key_arn)):
                     raise AccessRefused(f"{session.role_arn} is not allowed {action} on it.", key_arn=key_arn)
         for action in SERVICE_ACTIONS_ON_KEY:
             context = self._context(action, key_arn, caller, session.source_arn)

@@ -64,6 +64,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "enforce",
         "evaluate",
         "evaluate_resource_policy",
+        "evaluate_trust_policy",
         "parse_policy_document",
         "pin_signed_request",
         "resolve_credential",

@@ -48,13 +48,14 @@ def trust(service: str, **rest: Any) -> str:
 class World:
     """A bucket, a role Personalize may use it with, and an interactions dataset with two records."""
 
-    aws: LocalAws
+    aws: Any
     name: str
+    partition: str = "aws"
 
     def __post_init__(self) -> None:
         self.personalize = self.aws.client("personalize")
         self.s3 = self.aws.client("s3")
-        self.bucket_arn = f"arn:aws:s3:::{self.name}"
+        self.bucket_arn = f"arn:{self.partition}:s3:::{self.name}"
         self.role_arn = self.make_role("export", trust(SERVICE), ["s3:ListBucket", "s3:GetObject", "s3:PutObject"])
 
     def make_role(self, kind: str, trust_policy: str, actions: list[str]) -> str:
@@ -65,7 +66,9 @@ class World:
         return arn
 
     def make_bucket(self, *actions: str, deny: dict[str, Any] | None = None) -> None:
-        self.s3.create_bucket(Bucket=self.name)
+        region = self.s3.meta.region_name
+        elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
+        self.s3.create_bucket(Bucket=self.name, **elsewhere)
         principal = {"Service": SERVICE}
         statements = [
             statement(
@@ -95,6 +98,17 @@ class World:
             ended = self.until_ended(lambda: describe(datasetImportJobArn=job)["datasetImportJob"])
             assert ended["status"] == "ACTIVE", ended
         return dataset
+
+    def import_key(self, dataset: str, key: str) -> dict[str, Any]:
+        """Run an import job of one object to its end."""
+        arn = self.personalize.create_dataset_import_job(
+            jobName=f"{self.name}-{uuid.uuid4().hex[:6]}",
+            datasetArn=dataset,
+            dataSource={"dataLocation": f"s3://{self.name}/{key}"},
+            roleArn=self.role_arn,
+        )["datasetImportJobArn"]
+        describe = self.personalize.describe_dataset_import_job
+        return self.until_ended(lambda: describe(datasetImportJobArn=arn)["datasetImportJob"])
 
     def export(self, dataset: str, *, personalize: Any = None, **changes: Any) -> dict[str, Any]:
         """Run an export job to its end."""

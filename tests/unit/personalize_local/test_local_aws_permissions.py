@@ -215,6 +215,48 @@ def test_a_key_needs_grants_for_the_role_and_for_personalize(world: Any, aws: Lo
     assert export_with(root, both)["status"] == "ACTIVE"
 
 
+def test_import_of_an_encrypted_object_needs_grants_of_its_key_for_the_role_and_for_personalize(
+    world: Any, aws: LocalAws
+) -> None:
+    world.make_bucket("s3:ListBucket", "s3:GetObject", "s3:PutObject")
+    dataset = world.make_dataset(records=False)
+    kms, everything = aws.client("kms"), {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
+    root = {**everything, "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
+    personalize = {**everything, "Principal": {"Service": SERVICE}}
+    role = {**everything, "Principal": {"AWS": world.role_arn}}
+
+    def import_with(*statements: dict[str, Any]) -> tuple[str, str]:
+        document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+        key: str = kms.create_key(Policy=document)["KeyMetadata"]["Arn"]
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+        world.s3.put_object(Bucket=world.name, Key="encrypted.csv", Body=ROWS, **encryption)
+        job = world.import_key(dataset, "encrypted.csv")
+        return job["status"], job.get("failureReason", "").replace(key, "KEY")
+
+    refused = "Insufficient privileges for using the KMS key KEY: "
+    status, reason = import_with(root)
+    assert status == "CREATE FAILED"
+    assert reason.startswith(f"{refused}{world.role_arn} is not allowed kms:Decrypt on it.")
+    status, reason = import_with(root, role)
+    assert status == "CREATE FAILED"
+    assert reason.startswith(f"{refused}Its policy does not allow {SERVICE} kms:Decrypt.")
+    assert import_with(root, role, personalize) == ("ACTIVE", "")
+
+
+def test_import_from_a_bucket_that_encrypts_needs_its_key(world: Any, aws: LocalAws) -> None:
+    world.make_bucket("s3:ListBucket", "s3:GetObject", "s3:PutObject")
+    dataset = world.make_dataset(records=False)
+    key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
+    world.s3.put_bucket_encryption(Bucket=world.name, ServerSideEncryptionConfiguration=rules)
+    assert world.import_key(dataset, "in.csv")["status"] == "ACTIVE"  # written before
+    world.s3.put_object(Bucket=world.name, Key="after.csv", Body=ROWS)
+    job = world.import_key(dataset, "after.csv")
+    assert job["status"] == "CREATE FAILED"
+    assert key in job["failureReason"]
+
+
 def test_faults_are_set_while_it_runs(world: Any, aws: LocalAws) -> None:
     dataset = world.make_dataset(records=False)
     busy = Fault(
