@@ -48,7 +48,7 @@ format: $(VENV)/.test  ## let ruff put things in order
 coverage: $(VENV)/.test node_modules/.installed  ## branch coverage of the handler and of the library: 100 % each
 	@$(STEP) $(BIN)/python -m pytest -n 2 tests/unit/handler tests/unit/library tests/synth --cov --cov-report=term-missing
 
-e2e: $(VENV)/.test node_modules/.installed .cache/awscli/.installed  ## real deployments on the local AWS, IAM enforced
+e2e: $(VENV)/.test node_modules/.installed .cache/awscli/.installed .cache/javascript/.installed  ## real deployments on the local AWS, IAM enforced
 	@$(STEP) $(BIN)/python -m pytest -m e2e
 
 slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
@@ -112,6 +112,12 @@ $(VENV)/.audit: $(VENV)/.test requirements/audit.txt
 	@echo "installing the AWS CLI into .cache/awscli"
 	@$(STEP) $(BIN)/python -m venv .cache/awscli
 	@$(STEP) .cache/awscli/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/awscli.txt
+	@touch $@
+
+.cache/javascript/.installed: $(VENV)/.local tests/e2e/javascript/package.json tests/e2e/javascript/package-lock.json
+	@echo "installing the AWS SDK for JavaScript and the CDK of JavaScript into .cache/javascript"
+	@mkdir -p $(@D) && cp tests/e2e/javascript/package.json tests/e2e/javascript/package-lock.json $(@D)
+	@cd $(@D) || exit; $(NPM_CI)
 	@touch $@
 
 $(VENV)/.mutation: $(VENV)/.test requirements/mutation.txt
