@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.local_page import blocks
+
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTION_OF = {"avro": "avro", "boto3": "boto3", "botocore": "boto3", "hypercorn": "hypercorn"}
@@ -38,10 +40,6 @@ AFTER = """
 import boto3
 (job,) = boto3.client("personalize").list_dataset_export_jobs()["datasetExportJobs"]
 print("exported:", job["status"])
-"""
-TEST = """
-def test_it_is_there(local_aws):
-    assert local_aws.client("personalize").list_schemas()["schemas"] == []
 """
 
 
@@ -135,7 +133,8 @@ def _readme() -> str:
 
 
 def test_the_fixture_is_there_without_an_import(environment: Environment) -> None:
-    (environment.folder / "test_it.py").write_text(TEST, encoding="utf-8")
+    (example,) = blocks("In pytest", "python")
+    (environment.folder / "test_it.py").write_text(example, encoding="utf-8")
     result = environment.run("python", "-m", "pytest", "-q", "test_it.py")
     assert "1 passed" in result.stdout, result.stdout + result.stderr
 
