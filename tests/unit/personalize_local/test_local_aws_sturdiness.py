@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import socket
@@ -43,6 +44,13 @@ def address(aws: LocalAws) -> tuple[str, int]:
 def health(aws: LocalAws) -> bytes:
     _, port = address(aws)
     return b"GET /_ministack/health HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port
+
+
+def unsigned_call(aws: LocalAws, size: int) -> bytes:
+    """Return the header of a call whose body is read before it is refused."""
+    _, port = address(aws)
+    target = b"X-Amz-Target: AmazonPersonalize.ListSchemas"
+    return b"POST / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\nContent-Length: %d\r\n\r\n" % (port, target, size)
 
 
 def descriptors(aws: LocalAws) -> int:
@@ -146,6 +154,49 @@ def test_slow_and_half_requests_keep_nobody_else_waiting(aws: LocalAws) -> None:
     finally:
         for client in clients:
             client.close()
+
+
+def piecemeal(client: socket.socket, sent: bytes, seconds: float) -> bytes:
+    """Send a request in many pieces over some seconds, and return how the answer begins."""
+    for first in range(0, len(sent), size := max(1, len(sent) // 40)):
+        client.sendall(sent[first : first + size])
+        time.sleep(seconds / 40)
+    return client.recv(12)
+
+
+def test_header_or_body_that_comes_in_pieces_is_answered_and_others_meanwhile(aws: LocalAws) -> None:
+    requests = [health(aws), unsigned_call(aws, 1000) + b"x" * 1000]
+    begun: list[bytes] = []
+    threads = []
+    with contextlib.ExitStack() as stack:
+        for request in requests * 10:
+            client = stack.enter_context(socket.create_connection(address(aws), timeout=20))
+            slow = threading.Thread(target=lambda c=client, r=request: begun.append(piecemeal(c, r, 2.0)))
+            slow.start()
+            threads.append(slow)
+        answered = 0
+        while any(thread.is_alive() for thread in threads):
+            assert aws.client("personalize").list_schemas()["ResponseMetadata"]["HTTPStatusCode"] == 200
+            answered += not begun
+        for thread in threads:
+            thread.join()
+    assert sorted(begun) == [b"HTTP/1.1 200"] * 10 + [b"HTTP/1.1 400"] * 10
+    assert answered > 5  # before any of the slow ones
+
+
+@needs_proc
+@pytest.mark.slow
+def test_half_bodies_of_64_mb_leave_nothing(aws: LocalAws) -> None:
+    announced = unsigned_call(aws, 64 << 20)
+    half = os.urandom(1 << 20) * 32
+    before = descriptors(aws)
+    for _ in range(4):
+        with socket.create_connection(address(aws), timeout=20) as client:
+            client.sendall(announced)
+            client.sendall(half)
+            assert aws.client("personalize").list_schemas()["ResponseMetadata"]["HTTPStatusCode"] == 200
+    until(lambda: descriptors(aws) <= before)
+    until(lambda: resident_bytes(aws) < 300_000_000)
 
 
 @needs_proc
