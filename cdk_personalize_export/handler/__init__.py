@@ -8,10 +8,12 @@ that dies after one and two minutes
 hand-over and a rollback all land on one job, because its name is derived from what shapes the export, and Personalize
 takes a name only once.
 
-- `index` chooses the door; so far there is one.
+- `index` chooses the door.
 - `cloudformation` is the door of a deployment: reads the request, delivers the answer.
+- `schedule` is the door of a schedule: reads the tick, tells the outcome.
 - `properties` reads what is to be exported.
 - `exports` does the work behind the doors: start or join a job, wait, hand over. It knows neither door.
+- `telling` says what became of it, where somebody asked for that: `events` on an event bus, `metrics` in the log.
 - `jobs` knows the jobs of Personalize, `identity` their names.
 - `waiting` and `errors` say how long to wait, and for which errors.
 - `invocation`, `log` and `outbound` are Lambda, its log and everything else outside. Only `outbound.Outbound` touches

@@ -17,25 +17,24 @@ import calendar
 import json
 import re
 import time
-import traceback
 from bisect import bisect
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
 from . import exports, identity
-from .errors import ServiceErrors, text_of
-from .exports import Outcome, Progress
+from .errors import ServiceErrors, fault_in, text_of
+from .exports import Outcome, Progress, Work
 from .invocation import Invocation
 from .log import Log
 from .outbound import CALL_SECONDS, Outbound, server_time
-from .properties import MalformedError, checked, longest_wait, read_export, require_home, text_in
-from .waiting import Demand, InvocationEndingError, OutOfTimeError, TimeBudget, retry_pause
+from .properties import Export, MalformedError, checked, longest_wait, mapping, read_export, require_home, text_in
+from .telling import OUTCOMES, TELL_SECONDS, Telling, announcer, read_telling, tell_outcome
+from .waiting import Demand, InvocationEndingError, OutOfTimeError, TimeBudget, length, retry_pause
 
 SUCCESS, FAILED = "SUCCESS", "FAILED"
 LIMIT_BYTES = 4096  # of the whole body, encoded: crpg-ref-responses.html
@@ -163,7 +162,8 @@ def handle(invocation: Invocation) -> None:
     """
     outbound = invocation.outbound
     request = read_request(invocation.event, outbound.now())
-    log = Log(outbound, request.request_id, request.logical_id, secrets_in(request.response_url))
+    names = {"requestId": request.request_id, "logicalId": request.logical_id}
+    log = Log(outbound, names, secrets_in(request.response_url))
     if not may_answer(request.response_url, outbound.endpoint_url()):
         log.write("ERROR", "There is no ResponseURL that may be answered (https at AWS only), so nothing is done")
         return
@@ -188,8 +188,8 @@ def read_request(event: object, now: float) -> Request:
 
     Clocks differ, so a time that has not come yet is taken for now; see `dated`.
     """
-    fields = _mapping(event)
-    properties = _mapping(fields.get("ResourceProperties"))
+    fields = mapping(event)
+    properties = mapping(fields.get("ResourceProperties"))
     url = text_in(fields, "ResponseURL")
     window = longest_wait(properties)
     signed_at = _signing_time(url)
@@ -267,10 +267,6 @@ def _query(url: str) -> str:
         return ""
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 # -- what comes of it -------------------------------------------------------------------------------------------------
 
 
@@ -286,8 +282,7 @@ def _answer(exchange: Exchange) -> Answer | None:
     except MalformedError as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - answered too
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"The export handler failed: {text_of(error)} in {Path(place.filename).name} line {place.lineno}"
+        reason = fault_in(error)
     return Answer(FAILED, request.known_id, reason)
 
 
@@ -295,10 +290,12 @@ def _export(exchange: Exchange) -> Answer | None:
     request, invocation, budget = exchange.request, exchange.invocation, exchange.time
     export = read_export(request.stack_id, request.properties)
     require_home(export.dataset_arn, *invocation.home)
+    telling = _telling(export, exchange)
     work = exports.prepare(export, invocation, budget, request.progress, updates=request.kind == "Update")
-    outcome = exports.bring_to_end(work)
+    outcome = exports.bring_to_end(work._replace(announce=announcer(telling)))
     if outcome.kind == exports.HANDED_OVER:
         return None
+    _tell(outcome, work, telling, exchange)
     if outcome.kind in {exports.ACTIVE, exports.ACCEPTED} or (
         export.more_links and outcome.kind in {exports.RUNNING, exports.MISSING}
     ):
@@ -306,6 +303,25 @@ def _export(exchange: Exchange) -> Answer | None:
     nothing_started = request.kind == "Create" and not outcome.job_arn and outcome.kind == exports.REFUSED
     physical_id = request.known_id if nothing_started else export.physical_id
     return Answer(FAILED, physical_id, _reason(outcome, exchange), outcome.job_arn)
+
+
+def _telling(export: Export, exchange: Exchange) -> Telling:
+    request = exchange.request
+    about = {"generation": text_in(request.properties, "Generation")}
+    return read_telling(
+        export, request.stack_id, request.properties, exchange.invocation.outbound, exchange.log, **about
+    )
+
+
+def _tell(outcome: Outcome, work: Work, telling: Telling, exchange: Exchange) -> None:
+    """Tell what came of it within this request, in little time: the answer comes after it, and must not be late."""
+    ends_later = work.export.more_links and outcome.kind in {exports.RUNNING, exports.MISSING}
+    unwatched = outcome.kind == exports.ACTIVE and not work.export.wait
+    ended_before = outcome.job is not None and work.jobs.ended_before(outcome.job, work.since)
+    if outcome.kind in OUTCOMES and not (ends_later or unwatched or ended_before):
+        reason = "" if outcome.kind == exports.ACTIVE else _reason(outcome, exchange)
+        seconds = min(TELL_SECONDS, exchange.time.remaining() - exchange.time.margin / 2)
+        tell_outcome(telling, outcome, exchange.log.hide(reason), seconds)
 
 
 def _reason(outcome: Outcome, exchange: Exchange) -> str:
@@ -319,10 +335,10 @@ def _reason(outcome: Outcome, exchange: Exchange) -> str:
     if outcome.kind == exports.MISSING:
         why = outcome.why or "the request reached the function too late"
         if outcome.job_arn:
-            return f"The dataset export job was asked for, and has not been seen after {_length(seconds)}; {runs_on}"
-        return f"There was no dataset export job to wait for after {_length(seconds)}: {why}"
+            return f"The dataset export job was asked for, and has not been seen after {length(seconds)}; {runs_on}"
+        return f"There was no dataset export job to wait for after {length(seconds)}: {why}"
     if outcome.kind == exports.RUNNING:
-        return f"The dataset export job is still {status} after {_length(seconds)}; {runs_on}"
+        return f"The dataset export job is still {status} after {length(seconds)}; {runs_on}"
     if outcome.kind == exports.GIVEN_UP:
         return "CloudFormation does not wait for this request any longer, so nothing is started"
     return outcome.why or "Personalize gave no reason for CREATE FAILED."
@@ -332,13 +348,9 @@ def _runs_on(longest_wait_seconds: int) -> str:
     return (
         "it runs on in Amazon Personalize, which can not stop a job. Deploying again joins it after a failed update, "
         "or after a deployment with --no-rollback. After a failed first deployment CloudFormation removes the stack: "
-        f"it waits up to {_length(longest_wait_seconds)} more for the job, and then takes its role away, without which "
+        f"it waits up to {length(longest_wait_seconds)} more for the job, and then takes its role away, without which "
         "the job fails; a new stack is a new identity that starts a new job: raise max_wait first."
     )
-
-
-def _length(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 def _delete(exchange: Exchange) -> Answer | None:

@@ -8,6 +8,8 @@ https://docs.aws.amazon.com/personalize/latest/dg/API_CreateDatasetExportJob.htm
 """
 
 import re
+import traceback
+from pathlib import Path
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -75,3 +77,9 @@ def text_of(error: Exception) -> str:
         return f"{message} ({code_of(error)} from {error.operation_name})"
     hint = _NO_WAY if isinstance(error, ConnectTimeoutError | NoAnswerError) else ""
     return f"{error} ({type(error).__name__}){hint}"
+
+
+def fault_in(error: Exception) -> str:
+    """Say where the handler itself failed, in a line."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"The export handler failed: {text_of(error)} in {Path(place.filename).name} line {place.lineno}"

@@ -7,12 +7,14 @@ asynchronously and goes on there (https://docs.aws.amazon.com/lambda/latest/dg/i
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from . import identity
 from .errors import PASSING, RefusedError, ServiceErrors, may_have_been_heard, text_of, verdict
 from .invocation import Invocation
 from .jobs import ACTIVE as JOB_ACTIVE
+from .jobs import FAILED as JOB_FAILED
 from .jobs import VISIBLE_POLL_SECONDS, VISIBLE_SECONDS, Job, Jobs
 from .properties import Export
 from .waiting import (
@@ -28,6 +30,7 @@ from .waiting import (
 LAST_LOOK_SECONDS = 30.0
 MOST_ERRORS = 6  # of looks at a job that is only let finish
 MOST_INVOKES = 5
+FIRST_RETRY_SECONDS, RETRY_GROWTH, LONGEST_RETRY_SECONDS = 300.0, 3.0, 3600.0  # after a job that failed
 LINK_GAP_SECONDS = 120.0  # between the last look of a link and the request to the next
 
 # What came of it.
@@ -49,6 +52,7 @@ class Progress(NamedTuple):
     refused_since: float | None = None
     started: str = ""  # the name of the job this request has started
     may_repeat: bool = True  # a hand-over whose answer got lost
+    announced: str = ""  # the name of the job whose start has been told
 
     def payload(self) -> dict[str, object]:
         """Write it as JSON; what is as usual is left out."""
@@ -57,6 +61,7 @@ class Progress(NamedTuple):
             "RefusedSince": self.refused_since,
             "Started": self.started or None,
             "MayRepeat": None if self.may_repeat else False,
+            "Announced": self.announced or None,
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -79,6 +84,7 @@ class Work(NamedTuple):
     progress: Progress
     jobs: Jobs
     rejoins: bool  # whatever has become of the job, it is as good as asked for
+    announce: Callable[[Job], None] | None = None  # to whom it is told that a job runs
 
     @property
     def since(self) -> float:
@@ -134,9 +140,10 @@ def let_finish(physical_ids: list[str], neighbour_arn: str, time: TimeBudget, re
 def hand_over(invocation: Invocation, time: TimeBudget, progress: Progress) -> str:
     """Invoke this function again to go on; give why that was not possible, or nothing.
 
-    Lambda stops a chain of 16 by itself (https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html); the
-    longest wait takes 4. A call whose answer got lost may have been heard, and is repeated once; the invocation it
-    makes may not repeat one. So lost answers add one invocation to each of the chain, and do not multiply them.
+    Lambda stops a chain of 16 by itself (https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html) unless
+    the function's `RecursiveLoop` is `Allow`: the longest wait of a deployment takes 4, the 12 hours of a tick 52. A
+    call whose answer got lost may have been heard, and is repeated once; the invocation it makes may not repeat one. So
+    lost answers add one invocation to each of the chain, and do not multiply them.
     """
     why, unheard = "", 0
     for attempt in range(MOST_INVOKES):
@@ -167,16 +174,17 @@ def read_progress(event: Mapping[str, Any], latest_deadline: float, now: float) 
     passed_on = event.get("HandOver")
     if not isinstance(passed_on, Mapping):
         return None
-    deadline, refused_since, started = (passed_on.get(name) for name in ("Deadline", "RefusedSince", "Started"))
-    end = _number(deadline)
+    end = _number(passed_on.get("Deadline"))
     if end is None:
         return None
-    refused = _number(refused_since)
+    refused = _number(passed_on.get("RefusedSince"))
+    started, announced = passed_on.get("Started"), passed_on.get("Announced")
     return Progress(
         deadline=min(end, latest_deadline),
         refused_since=None if refused is None else min(refused, now),
         started=started if isinstance(started, str) else "",
         may_repeat=passed_on.get("MayRepeat") is not False,
+        announced=announced if isinstance(announced, str) else "",
     )
 
 
@@ -191,10 +199,10 @@ def _kind(job: Job, work: Work) -> str:
 def _run(work: Work) -> Job | None:
     if not work.time.over():
         try:
-            job = work.jobs.start_or_join(work.export, work.since, rejoin=work.rejoins)
-            return work.jobs.follow(job) if work.export.wait else job
+            return _attempts(work)
         except DeadlineReachedError:
             work.time.log.write("WARNING", "The deadline has passed")
+    work.jobs.retried = ""  # it is too late for another attempt
     last = work.time.extended(LAST_LOOK_SECONDS)
     try:
         while True:
@@ -206,6 +214,42 @@ def _run(work: Work) -> Job | None:
     except OutOfTimeError:
         work.time.last_error = work.time.last_error or last.last_error
         return _ours(work)
+
+
+def _attempts(work: Work) -> Job:
+    while True:
+        job = work.jobs.start_or_join(work.export, work.since, rejoin=work.rejoins)
+        if work.announce and not job.over and job.name != work.progress.announced:
+            work.announce(job)
+        if not work.export.wait:
+            return job
+        job = work.jobs.follow(job)
+        if not _tries_again(job, work):
+            return job
+
+
+def _tries_again(job: Job, work: Work) -> bool:
+    """Wait until a failed job may be followed by another; say whether there will be one.
+
+    Everything is counted from what Personalize says of the job, so that whoever goes on after a crash counts the same.
+    """
+    attempt = identity.attempt_of(work.export.physical_id, job.name)
+    if job.status != JOB_FAILED or attempt > work.export.retry_attempts:
+        return False
+    pause = max(0.0, retry_seconds(attempt) - work.jobs.since_end(job))
+    if work.time.outbound.now() + pause >= work.time.deadline:
+        return False
+    work.time.log.write(
+        "WARNING", "The job failed and is tried again", jobName=job.name, error=job.failure_reason, pause=round(pause)
+    )
+    work.time.pause(pause)
+    work.jobs.retried = job.name
+    return True
+
+
+def retry_seconds(attempt: int) -> float:
+    """Say how long to wait after a failed attempt."""
+    return min(FIRST_RETRY_SECONDS * RETRY_GROWTH ** (attempt - 1), LONGEST_RETRY_SECONDS)
 
 
 def _ours(work: Work) -> Job | None:
@@ -221,7 +265,9 @@ def _arn(work: Work) -> str:
 
 
 def _progress_of(work: Work) -> Progress:
-    return Progress(work.time.deadline, work.time.refused_since, work.jobs.started, work.progress.may_repeat)
+    seen = work.jobs.seen
+    announced = seen.name if work.announce and seen and not seen.over else ""
+    return Progress(work.time.deadline, work.time.refused_since, work.jobs.started, work.progress.may_repeat, announced)
 
 
 def _number(value: object) -> float | None:

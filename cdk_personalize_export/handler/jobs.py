@@ -4,6 +4,9 @@ A job is CREATE PENDING, CREATE IN_PROGRESS, ACTIVE or CREATE FAILED; none can b
 status as a free string and every member as optional
 (https://docs.aws.amazon.com/personalize/latest/dg/API_DatasetExportJob.html). The attempts of an export are looked at
 in order (id, id-2, ...); `decide` is a pure function of what was seen.
+
+Two jobs of one schedule do not run side by side: before a job is started, those of other scheduled times are looked for
+(https://docs.aws.amazon.com/personalize/latest/dg/API_ListDatasetExportJobs.html).
 """
 
 import re
@@ -14,7 +17,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from . import identity
-from .errors import RefusedError, ServiceErrors, code_of, may_have_been_heard
+from .errors import PASSING, RefusedError, ServiceErrors, code_of, may_have_been_heard, text_of, verdict
 from .outbound import NoAnswerError, server_time
 from .properties import Export
 from .waiting import POLL_SECONDS, TimeBudget
@@ -33,6 +36,7 @@ ATTRIBUTES = (  # in the order of Job
     "LastUpdatedDateTime",
     "FailureReason",
 )
+MOST_LISTED = 100  # in one answer, says the API
 VISIBLE_SECONDS = 60.0  # how long a new job may be unknown to Describe (inferred)
 VISIBLE_POLL_SECONDS = 2.0
 LATE_SECONDS = 60.0  # a job that is started later after the request is only started if somebody still waits
@@ -69,27 +73,43 @@ class Job(NamedTuple):
         known = self.over or self.in_progress
         return not known and before is not None and (self.status, self.updated) == (before.status, before.updated)
 
+    def ended_before(self, moment: float) -> bool:
+        """Say whether it ended before a moment, well or not."""
+        return self.over and self.updated is not None and self.updated.timestamp() < moment
+
     def failed_before(self, moment: float) -> bool:
         """Say whether it failed before a moment."""
-        return self.status == FAILED and self.updated is not None and self.updated.timestamp() < moment
+        return self.status == FAILED and self.ended_before(moment)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, when it is over and both times are known."""
+        if not self.over or self.created is None or self.updated is None:
+            return None
+        return max(0.0, (self.updated - self.created).total_seconds())
 
     def attributes(self) -> dict[str, str]:
         """Give the attributes of the custom resource: every field of the API."""
-        return dict(zip(ATTRIBUTES, map(_shown, self), strict=True))
+        return dict(zip(ATTRIBUTES, map(shown, self), strict=True))
 
 
-def decide(attempts: Sequence[Job], since: float, started: str = "", *, rejoin: bool = False) -> Job | int:
+def decide(
+    attempts: Sequence[Job], since: float, started: str = "", *, retried: str = "", rejoin: bool = False
+) -> Job | int:
     """Give the job to join, or the attempt to start: only when all others failed, and before this request.
 
     Args:
         attempts: What was seen, in order.
         since: From when on a failure belongs to this request.
         started: The job this request has started: it starts no other.
+        retried: The failed job that is to be followed by another, whoever started it and whenever it failed.
         rejoin: Whether a job that has failed is as good as any.
     """
     for job in attempts:
         if job.status != FAILED:
             return job
+    if attempts and attempts[-1].name == retried:
+        return len(attempts) + 1
     if attempts and (rejoin or attempts[-1].name == started or not attempts[-1].failed_before(since)):
         return attempts[-1]
     return len(attempts) + 1
@@ -139,6 +159,7 @@ class Jobs:
     def __init__(self, time: TimeBudget, neighbour_arn: str, started: str = "") -> None:
         self.seen: Job | None = None  # the last one, to report when time runs out
         self.started = started  # the name of the job this request has started, or may have
+        self.retried = ""  # the name of the failed job that is to be followed by another
         self._accepted = ""
         self._time = time
         self._neighbour_arn = neighbour_arn
@@ -153,6 +174,14 @@ class Jobs:
     def failed_before(self, job: Job, moment: float) -> bool:
         """Say whether a job failed before a moment of our clock."""
         return job.failed_before(moment + self._ahead - CLOCK_MARGIN_SECONDS)
+
+    def ended_before(self, job: Job, moment: float) -> bool:
+        """Say whether a job ended before a moment of our clock."""
+        return job.ended_before(moment + self._ahead - CLOCK_MARGIN_SECONDS)
+
+    def since_end(self, job: Job) -> float:
+        """Tell how long ago a job ended, by the clock of Personalize: so every invocation counts the same."""
+        return 0.0 if job.updated is None else self._time.outbound.now() + self._ahead - job.updated.timestamp()
 
     def describe(self, arn: str) -> Job | None:
         """Look at a job; there may be none."""
@@ -188,7 +217,7 @@ class Jobs:
             require_ours(job, wanted)
             attempts.append(job)
         moment = since + self._ahead - CLOCK_MARGIN_SECONDS
-        return decide(attempts, moment, self.started, rejoin=rejoin)
+        return decide(attempts, moment, self.started, retried=self.retried, rejoin=rejoin)
 
     def start_or_join(self, wanted: Export, since: float, *, rejoin: bool = False) -> Job:
         """Give the job of an export, started if need be; it may have failed within this request.
@@ -251,6 +280,8 @@ class Jobs:
     def _begin(self, wanted: Export, attempt: int) -> Job:
         if attempt > identity.LAST_ATTEMPT:
             raise RefusedError(f"All {identity.LAST_ATTEMPT} attempts have failed. Fix: change the generation.")
+        if wanted.siblings:
+            self._await_turn(wanted)
         name = identity.attempt_name(wanted.physical_id, attempt)
         new = self._create(wanted, name)
         self._accepted = name
@@ -262,6 +293,39 @@ class Jobs:
         job = self.visible(identity.job_arn(self._neighbour_arn, name))
         require_ours(job, wanted)
         return job
+
+    def _await_turn(self, wanted: Export) -> None:
+        """Wait while another job of the same schedule runs."""
+        before = None
+        while other := self._running(wanted):
+            if other != before:
+                self._time.log.write("INFO", "Waiting for another job of the same schedule", jobName=other.name)
+            self._time.last_error = f"the dataset export job {other.name} of the same schedule is still running"
+            self._time.poll(other.created.timestamp() if other.created else self._time.outbound.now())
+            before = other
+
+    def _running(self, wanted: Export) -> Job | None:
+        """Give another job of the same schedule that runs; there may be none, and whoever may not look sees none."""
+        more: dict[str, str] = {}
+        while True:
+            try:
+                answer = self._call(
+                    "list_dataset_export_jobs", datasetArn=wanted.dataset_arn, maxResults=MOST_LISTED, **more
+                )
+            except ServiceErrors as error:
+                if verdict(error) == PASSING:
+                    raise
+                self._time.log.write("WARNING", "Other jobs of the schedule are not seen", error=text_of(error))
+                return None
+            for listed in answer.get("datasetExportJobs", []):
+                job = read_job(listed, listed.get("datasetExportJobArn", ""))
+                ours = job.name.startswith(wanted.physical_id)
+                if job.in_progress and not ours and re.fullmatch(wanted.siblings, job.name):
+                    return job
+            if not answer.get("nextToken"):
+                return None
+            more = {"nextToken": answer["nextToken"]}
+            self._time.pause(0)  # ends it when the time is over
 
     def _create(self, wanted: Export, name: str) -> bool:
         """Create a job; give False when the name is taken, as by a call whose answer was lost."""
@@ -305,5 +369,6 @@ class Jobs:
             self._ahead = date - self._time.outbound.now()
 
 
-def _shown(value: str | datetime | None) -> str:
+def shown(value: str | datetime | None) -> str:
+    """Write a field of a job as text; a time is ISO 8601 in UTC."""
     return value.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else value or ""

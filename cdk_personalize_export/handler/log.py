@@ -4,19 +4,19 @@ See https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .outbound import Outbound
 
 
 class Log:
-    """The log of one request; what would give its ResponseURL away is blanked, and a line stays one line."""
+    """The log of one request or tick, with fields in every line; secrets are blanked, and a line stays one line."""
 
-    def __init__(self, outbound: Outbound, request_id: str, logical_id: str, secrets: Sequence[str]) -> None:
+    def __init__(self, outbound: Outbound, fields: Mapping[str, str], secrets: Sequence[str] = ()) -> None:
         self._outbound = outbound
         self._started = outbound.now()
         self._secrets = secrets
-        self._fields = {"requestId": self._shown(request_id), "logicalId": self._shown(logical_id)}
+        self._fields = {name: self._shown(value) for name, value in fields.items()}
 
     def write(self, level: str, message: str, **fields: object) -> None:
         """Write a line, with the seconds since this invocation began to work."""

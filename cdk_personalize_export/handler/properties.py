@@ -67,6 +67,8 @@ class Export(NamedTuple):
     wait: bool
     more_links: bool  # another resource goes on waiting when this one's time is over
     later_link: bool  # another resource has waited before
+    retry_attempts: int = 0  # how often a failed job is tried again by itself
+    siblings: str = ""  # a pattern of the names of jobs that must not run beside this one
 
     def output_path(self, job_name: str) -> str:
         """Give every job a prefix of its own, as AWS promises no object names."""
@@ -110,13 +112,13 @@ def read_export(stack_id: str, properties: Mapping[str, Any]) -> Export:
     )
 
 
-def checked(properties: Mapping[str, Any], name: str) -> str:
+def checked(properties: Mapping[str, Any], name: str, rules: Mapping[str, Rule] = _RULES) -> str:
     """Give a property.
 
     Raises:
         MalformedError: It is not what is allowed.
     """
-    rule, given = _RULES[name], text_in(properties, name)
+    rule, given = rules[name], text_in(properties, name)
     value = given or rule.default
     if not re.fullmatch(rule.pattern, value):
         raise MalformedError(f"{name} is {value!r}. Allowed: {rule.allowed}. Fix: {rule.fix}.")
@@ -137,10 +139,15 @@ def require_home(dataset_arn: str, account: str, region: str) -> None:
         )
 
 
-def longest_wait(properties: Mapping[str, Any]) -> int:
+def longest_wait(properties: Mapping[str, Any], most: int = LONGEST_WAIT_SECONDS) -> int:
     """Give the seconds to wait at the most, whatever is written there."""
-    rule, given = _RULES["MaxWaitSeconds"], text_in(properties, "MaxWaitSeconds")
-    return min(int(given if re.fullmatch(rule.pattern, given) else rule.default), LONGEST_WAIT_SECONDS)
+    given = text_in(properties, "MaxWaitSeconds")
+    return min(int(given), most) if re.fullmatch(_RULES["MaxWaitSeconds"].pattern, given) else most
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Give a value if it is a mapping; else an empty one."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def text_in(mapping: Mapping[str, Any], key: str) -> str:

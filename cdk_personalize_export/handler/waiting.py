@@ -47,6 +47,11 @@ class Demand:
         return True
 
 
+def length(seconds: float) -> str:
+    """Write how long something took, for people."""
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+
+
 def poll_pause(age: float, chance: float) -> float:
     """Say how long to wait before the next look, by the job's age: so the next invocation keeps the rhythm."""
     seconds = next((pause for until, pause in EARLY_POLLS if age < until), POLL_SECONDS)

@@ -41,7 +41,7 @@ def reason_of(body: bytes) -> str:
 
 def deliver(outbound: FakeOutbound, url: str, *, seconds: float = 900, answer: Answer | None = None) -> None:
     invocation = Invocation({}, world.Context(outbound, seconds), outbound)
-    log = Log(outbound, "r", "l", secrets_in(URL))
+    log = Log(outbound, {"requestId": "r", "logicalId": "l"}, secrets_in(URL))
     budget = TimeBudget(outbound, log, invocation.remaining, 0, Demand(0))
     exchange = Exchange(REQUEST._replace(response_url=url), invocation, log, budget)
     cloudformation.deliver(answer or Answer(SUCCESS, "id", data={}), exchange)

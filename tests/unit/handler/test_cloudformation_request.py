@@ -25,7 +25,9 @@ def read(name: str = "create", url: str = URL, **properties: Any) -> Request:
     return read_request(event(name, url, **properties), NOW)
 
 
-@pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(set(EVENTS.glob("*.json")) - {EVENTS / "tick.json"}), ids=lambda path: path.stem
+)
 def test_every_recorded_event_is_understood(path: Any) -> None:
     request = read_request(json.loads(path.read_text()), NOW)
     assert request.kind in {"Create", "Update", "Delete"}

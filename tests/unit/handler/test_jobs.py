@@ -180,7 +180,7 @@ class Stubbed(FakeOutbound):
         return self.made
 
     def jobs(self) -> Jobs:
-        log = Log(self, "r", "l", [])
+        log = Log(self, {})
         return Jobs(TimeBudget(self, log, lambda: 900.0, self.time + 3360, Demand(START)), ARN)
 
     def missing(self, name: str = ID) -> None:

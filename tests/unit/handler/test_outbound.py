@@ -38,7 +38,7 @@ def test_clients_are_made_once_with_short_timeouts(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_line_of_the_log_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    log = Log(Outbound(), "re\nquest", "logi\u2028cal", [])
+    log = Log(Outbound(), {"requestId": "re\nquest", "logicalId": "logi\u2028cal"})
     log.write("INFO", "two\r\nlines", jobName="x\ny", error=ValueError("one\x85two"))
     line: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert line.pop("elapsed") == 0
@@ -65,7 +65,7 @@ def test_a_server_that_says_nothing_is_left_after_the_timeout() -> None:
 
 
 def test_secrets_are_blanked_wherever_they_show_up(outbound: FakeOutbound) -> None:
-    log = Log(outbound, "r", "l", ["https://host/x?signature", "signature"])
+    log = Log(outbound, {"requestId": "r", "logicalId": "l"}, ["https://host/x?signature", "signature"])
     log.write("ERROR", "at https://host/x?signature", error=ValueError("bad signature"))
     assert outbound.lines[0]["message"] == "at [hidden]"
     assert outbound.lines[0]["error"] == "bad [hidden]"

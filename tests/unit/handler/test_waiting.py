@@ -28,7 +28,7 @@ S3_REFUSAL = (
 
 def budget(outbound: FakeOutbound, *, wait: float = 3360, invocation: float = 900) -> TimeBudget:
     context = Context(outbound, invocation)
-    log = Log(outbound, "r", "l", [])
+    log = Log(outbound, {})
     remaining = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
     return TimeBudget(outbound, log, remaining, outbound.time + wait, Demand(outbound.time))
 

@@ -16,16 +16,20 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
+import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
+from jsonschema import Draft202012Validator
 
-from cdk_personalize_export.handler.cloudformation import handle
+from cdk_personalize_export.handler.index import door_of
 from cdk_personalize_export.handler.invocation import Invocation
 from cdk_personalize_export.handler.outbound import Outbound
 
 START = 1_767_323_045.0  # 2026-01-02T03:04:05Z, the X-Amz-Date of the events in tests/fixtures/events
 EVENTS = Path(__file__).parents[2] / "fixtures" / "events"
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "event.schema.json").read_text())
+BUS = "arn:aws:events:us-east-1:123456789012:event-bus/default"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:export"
 SIGNATURE = "0badc0ffee0badc0ffee0badc0ffee0badc0ffee0badc0ffee0badc0ffee0bad"
 
@@ -122,6 +126,7 @@ class Personalize:
     invisible_seconds: float = 0.0
     behind: float = 0.0  # its clock, compared with that of the function
     running: str = "CREATE IN_PROGRESS"
+    page: int = 100
     refusals: dict[str, list[Exception | None]] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)  # how many answers of an operation get lost on the way back
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -141,7 +146,7 @@ class Personalize:
             refusal = planned.pop(0)
             if refusal is not None:
                 raise refusal
-        answer = self._create(params) if operation == "CreateDatasetExportJob" else self._describe(params)
+        answer = OPERATIONS[operation](self, params)
         if self.lost.get(operation, 0):
             self.lost[operation] -= 1
             raise ConnectionResetError
@@ -169,6 +174,52 @@ class Personalize:
         times = {"creationDateTime": job["created"] - self.behind, "lastUpdatedDateTime": changed - self.behind}
         failure = {"failureReason": job["reason"]} if over and job["reason"] else {}
         return {"datasetExportJob": {**found, **times, **failure, "datasetExportJobArn": arn, "status": status}}
+
+    def _list(self, params: dict[str, Any]) -> dict[str, Any]:
+        prefix = "arn:aws:personalize:us-east-1:123456789012:dataset-export-job/"
+        names = [name for name, job in self.jobs.items() if job.get("datasetArn") == params["datasetArn"]]
+        start = int(params.get("nextToken", 0))
+        shown = [self._describe({"datasetExportJobArn": prefix + name}) for name in names[start : start + self.page]]
+        kept = ("jobName", "datasetExportJobArn", "status", "creationDateTime", "lastUpdatedDateTime", "failureReason")
+        jobs = [{key: value for key, value in one["datasetExportJob"].items() if key in kept} for one in shown]
+        more = {"nextToken": str(start + self.page)} if start + self.page < len(names) else {}
+        return {"datasetExportJobs": jobs, **more}
+
+
+OPERATIONS: dict[str, Callable[[Personalize, dict[str, Any]], dict[str, Any]]] = {
+    "CreateDatasetExportJob": Personalize._create,
+    "DescribeDatasetExportJob": Personalize._describe,
+    "ListDatasetExportJobs": Personalize._list,
+}
+
+
+@dataclass
+class Bus:
+    """An event bus; every event is held against the published schema."""
+
+    refusals: list[Exception | str] = field(default_factory=list)  # an error, or the code an entry is refused with
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    details: list[dict[str, Any]] = field(default_factory=list)
+    regions: list[str] = field(default_factory=list)
+
+    def call(self, params: dict[str, Any], host: str) -> dict[str, Any]:
+        self.regions.append(host.split(".")[1])
+        if self.refusals:
+            refusal = self.refusals.pop(0)
+            if isinstance(refusal, Exception):
+                raise refusal
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": refusal, "ErrorMessage": "not now"}]}
+        (entry,) = params["Entries"]
+        detail = json.loads(entry["Detail"])
+        for error in Draft202012Validator(SCHEMA).iter_errors(detail):
+            pytest.fail(f"an event is not as its schema says: {error.message}")  # which the handler can not catch
+        self.sent.append(entry)
+        self.details.append(detail)
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [detail["outcome"] for detail in self.details]
 
 
 @dataclass
@@ -207,6 +258,7 @@ class FakeOutbound(Outbound):
         self.luck = 0.5
         self.personalize = Personalize(self.now)
         self.stack = Stack(self.now)
+        self.bus = Bus()
         self.ahead: dict[str, float] = {}  # by service: how far its clock is ahead; without it, no Date is sent
         self.endpoint = "http://127.0.0.1:4566"
         self.invocations: list[dict[str, Any]] = []
@@ -257,7 +309,10 @@ class FakeOutbound(Outbound):
         return status
 
     def errors(self) -> list[str]:
-        return [line["message"] for line in self.lines if line["level"] == "ERROR"]
+        return [line["message"] for line in self.lines if line.get("level") == "ERROR"]
+
+    def metrics(self) -> list[dict[str, Any]]:
+        return [line for line in self.lines if "_aws" in line]
 
     def _send(self, request: Any, **_: object) -> AWSResponse:
         self.effect("before call")
@@ -265,7 +320,9 @@ class FakeOutbound(Outbound):
             return self._send_cloudformation(request)
         target = request.headers.get("X-Amz-Target")
         try:
-            if target is None:
+            if target == b"AWSEvents.PutEvents":
+                answer, status = self.bus.call(json.loads(request.body), urlsplit(request.url).hostname or ""), 200
+            elif target is None:
                 kind = request.headers["X-Amz-Invocation-Type"]
                 self.invoked.append((urlsplit(request.url).path, kind if isinstance(kind, str) else kind.decode()))
                 answer = self._invoke(json.loads(request.body))
@@ -333,12 +390,21 @@ def event(name: str, url: str, **properties: object) -> dict[str, Any]:
     return found
 
 
+def tick(**properties: object) -> dict[str, Any]:
+    """Reads the tick from the fixtures and changes what it says of the export; None removes a property."""
+    found: dict[str, Any] = json.loads((EVENTS / "tick.json").read_text())
+    merged = {**found["Export"], **properties}
+    found["Export"] = {key: value for key, value in merged.items() if value is not None}
+    return found
+
+
 def run(outbound: FakeOutbound, request: Mapping[str, Any], seconds: float = 900.0) -> int:
     """Plays Lambda: runs the request and every hand-over that follows; gives the number of invocations."""
     queue, invocations = [dict(request)], 0
     while queue:
         invocations += 1
-        handle(Invocation(queue.pop(0), Context(outbound, seconds), outbound))
+        event = queue.pop(0)
+        door_of(event)(Invocation(event, Context(outbound, seconds), outbound))
         queue += outbound.invocations
         outbound.invocations = []
     return invocations
