@@ -1,11 +1,11 @@
-"""Replay CloudFormation events against the real handler and the local Personalize, and show what happens.
+"""Replay CloudFormation events and ticks of schedules against the real handler and the local Personalize.
 
 `python -m tools.replay create` plays an event of tests/fixtures/events, `python -m tools.replay my-event.json` one of
 your own. Several events are played one after the other in one world: `create update rollback delete`. The event is sent
-as if it were new; its ResponseURL is replaced by a server on this machine. Time is counted, so an hour takes no time,
-unless --real-time is given.
+as if it were new; its ResponseURL is replaced by a server on this machine, the scheduled time of a tick by now. Time is
+counted, so an hour takes no time, unless --real-time is given.
 
-Exit status: 0 when every event was answered, also when the answer is FAILED; 1 when one was not, or is no event.
+Exit status: 0 when every event was answered, or its outcome told, also when it failed; 1 when one was not, or is none.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ try:
     from botocore.awsrequest import AWSResponse
     from botocore.config import Config
 
-    from cdk_personalize_export.handler.cloudformation import handle
+    from cdk_personalize_export.handler.index import door_of
     from cdk_personalize_export.handler.invocation import Invocation
     from cdk_personalize_export.handler.outbound import Outbound
     from personalize_local.service import ApiError, Caller, Fault, PersonalizeService, Settings
@@ -218,6 +218,7 @@ class ReplayOutbound(Outbound):
         super().__init__()
         self.payloads: list[dict[str, Any]] = []  # hand-overs not yet run
         self.calls = 0
+        self.told = False  # the outcome of a tick
         self._clock, self._screen, self._service = clock, screen, service
 
     def now(self) -> float:
@@ -236,6 +237,7 @@ class ReplayOutbound(Outbound):
     def write_line(self, line: str) -> None:
         """Show a line of the log."""
         self._screen.show("log", line)
+        self.told = self.told or "outcome" in json.loads(line)
 
     def put(self, url: str, body: bytes, timeout: float) -> int:
         """Send the answer, with the handler's own means."""
@@ -252,6 +254,7 @@ class ReplayOutbound(Outbound):
             "personalize": self._send_personalize,
             "lambda": self._send_lambda,
             "cloudformation": self._send_cloudformation,
+            "events": self._send_events,
         }
         client.meta.events.register(f"before-send.{service}", senders[service])
         return client
@@ -272,13 +275,22 @@ class ReplayOutbound(Outbound):
             arn = params.get("datasetArn") or params["datasetExportJobArn"]
             answer, status = self._service.call(operation, params, caller_of(arn)), 200
             result = answer.get("datasetExportJob", {}).get("status", "accepted")
+            if "datasetExportJobs" in answer:
+                result = count(len(answer["datasetExportJobs"]), "job")
         except ApiError as error:
             answer, status = {"__type": error.code, "message": error.message}, error.status
             result = f"{error.code}: {error.message}"
         self.calls += 1
-        name = params.get("jobName") or params["datasetExportJobArn"].rpartition("/")[2]
+        name = params.get("jobName") or params.get("datasetExportJobArn", arn).rpartition("/")[2]
         self._screen.show("call", f"personalize {operation} {name} -> {result}")
         return AWSResponse(request.url, status, {}, Raw(json.dumps(answer).encode()))
+
+    def _send_events(self, request: Any, **_: object) -> AWSResponse:  # noqa: ANN401 - botocore has no types
+        self.calls += 1
+        (entry,) = json.loads(request.body)["Entries"]
+        self._screen.show("call", f"events PutEvents {json.loads(entry['Detail'])['outcome']} -> accepted")
+        answer = {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
+        return AWSResponse(request.url, 200, {}, Raw(json.dumps(answer).encode()))
 
     def _send_lambda(self, request: Any, **_: object) -> AWSResponse:  # noqa: ANN401 - botocore has no types
         self.payloads.append(json.loads(request.body))
@@ -304,9 +316,10 @@ class Replay:
         self._service = PersonalizeService(settings, Objects(self._screen), clock=self._clock.now)
 
     def play(self, event: dict[str, Any]) -> bool:
-        """Play an event and every hand-over; tell whether it was answered."""
+        """Play an event and every hand-over; say whether it was answered, or its outcome told."""
         self._screen.started = self._clock.now()
-        self._prepare(event.get("ResourceProperties"))
+        ticks = "Tick" in event
+        self._prepare(event.get("Export" if ticks else "ResourceProperties"))
         outbound = ReplayOutbound(self._clock, self._screen, self._service)
         began, invocations = time.monotonic(), 0
         with AnswerServer().open() as server:
@@ -314,23 +327,20 @@ class Replay:
             while outbound.payloads:
                 invocations += 1
                 try:
-                    handle(
-                        Invocation(
-                            outbound.payloads.pop(0), Context(self._clock, str(event.get("ServiceToken"))), outbound
-                        )
-                    )
+                    context = Context(self._clock, function_of(event))
+                    door_of(event)(Invocation(outbound.payloads.pop(0), context, outbound))
                 except Exception:  # noqa: BLE001 - shown as what it is: the function died
                     traceback.print_exc()
         for body in server.bodies:
             print(f"\nanswer, {len(body)} bytes:\n{json.dumps(json.loads(body), indent=2, ensure_ascii=False)}")
         seconds = self._clock.now() - self._screen.started
         effort = f"{count(outbound.calls, 'call')}, {count(invocations, 'invocation')}"
-        print(
-            f"\n{'answered' if server.bodies else 'NOT ANSWERED'} after {seconds:.1f} s: {effort} "
-            f"(played in {time.monotonic() - began:.1f} s)"
+        done, words = (
+            (outbound.told, ("told", "NOT TOLD")) if ticks else (bool(server.bodies), ("answered", "NOT ANSWERED"))
         )
+        print(f"\n{words[not done]} after {seconds:.1f} s: {effort} (played in {time.monotonic() - began:.1f} s)")
         self._clock.skip(PAUSE_SECONDS)
-        return bool(server.bodies)
+        return done
 
     def _prepare(self, properties: object) -> None:
         """Make what the event names: the dataset of the export."""
@@ -363,6 +373,15 @@ class Replay:
                 ) from None
 
 
+def function_of(event: dict[str, Any]) -> str:
+    """Give the ARN of the function an event is for; a tick is for one where its dataset is."""
+    export = event.get("Export")
+    if "Tick" not in event or not isinstance(export, dict):
+        return str(event.get("ServiceToken"))
+    caller = caller_of(str(export.get("DatasetArn")))
+    return f"arn:{caller.partition}:lambda:{caller.region}:{caller.account}:function:export"
+
+
 def caller_of(arn: str) -> Caller:
     """Read account and Region from an ARN."""
     _, partition, _, region, account, *_ = [*arn.split(":"), *[""] * 5]
@@ -375,7 +394,10 @@ def count(number: int, what: str) -> str:
 
 
 def sent_now(event: dict[str, Any], url: str, now: float) -> dict[str, Any]:
-    """Give the event a new ResponseURL, and move the deadline it carries along with the time it was sent."""
+    """Give the event a new ResponseURL or scheduled time, and move the deadline it carries along with it."""
+    if "Tick" in event:
+        tick = event["Tick"] if isinstance(event["Tick"], dict) else {}
+        return {**event, "Tick": {**tick, "ScheduledTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))}}
     moved = {**event, "ResponseURL": url}
     luggage = event.get("HandOver")
     date = DATE.search(str(event.get("ResponseURL")))
@@ -403,9 +425,9 @@ def read_event(name: str) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise UnusableError(f"{name} is not JSON: {error}. Fix: save the event as Lambda got it.") from None
-    if not isinstance(event, dict) or "RequestType" not in event:
+    if not isinstance(event, dict) or not {"RequestType", "Tick"} & event.keys():
         raise UnusableError(
-            f"{name} is no event of a custom resource: it has no RequestType. "
+            f"{name} is neither a request of CloudFormation (RequestType) nor a tick of a schedule (Tick). "
             'Fix: save the event as Lambda got it, {"RequestType": "Create", ...}.'
         )
     return event
@@ -415,7 +437,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.replay",
-        description="Replay CloudFormation events against the real handler and the local Personalize.",
+        description="Replay CloudFormation events and ticks against the real handler and the local Personalize.",
     )
     parser.add_argument("events", nargs="+", metavar="EVENT", help="a JSON file, or the name of a fixture: create")
     parser.add_argument(
@@ -431,7 +453,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         replay = Replay(job_seconds=options.job_seconds, failure=options.fail, real_time=options.real_time)
         answered = []
         for name, event in events:
-            print(f"\n== {name}: {event['RequestType']} {event.get('LogicalResourceId', '')}")
+            print(f"\n== {name}: {event.get('RequestType', 'Tick')} {event.get('LogicalResourceId', '')}".rstrip())
             answered.append(replay.play(event))
     except UnusableError as error:
         print(f"replay: {error}", file=sys.stderr)

@@ -13,7 +13,7 @@ from tools.replay import EVENTS, main
 if TYPE_CHECKING:
     from pathlib import Path
 
-FIXTURES = sorted(path.stem for path in EVENTS.glob("*.json"))
+FIXTURES = sorted(path.stem for path in EVENTS.glob("*.json") if path.stem != "tick")
 
 
 def answers(text: str) -> list[dict[str, object]]:
@@ -54,6 +54,23 @@ def test_a_long_job_is_handed_over_and_followed_to_its_end(capsys: pytest.Captur
     assert [answer["Status"] for answer in answers(text)] == ["SUCCESS"]
     assert sum(line.startswith("lambda Invoke") for line in calls(text)) == 2
     assert "3 invocations" in text
+
+
+def test_a_tick_of_now_is_played_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tick", "tick", "--job-seconds", "1000"]) == 0
+    text = capsys.readouterr().out
+    made = [line for line in calls(text) if "CreateDatasetExportJob" in line]
+    assert [re.fullmatch(r"Shop-Nightly-20\d{6}T\d{4}-[a-z2-7]{12}", line.split()[2]) is None for line in made] == [
+        False
+    ] * 2
+    assert calls(text)[-1] == "events PutEvents SUCCEEDED -> accepted"
+    assert len(re.findall(r"^told after [\d.]+ s: \d+ calls, 2 invocations ", text, re.MULTILINE)) == 2
+
+
+def test_a_tick_that_is_none_is_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.json").write_text('{"Tick": "now", "Export": []}')
+    assert main([str(tmp_path / "broken.json")]) == 1
+    assert "NOT TOLD after 0.0 s: 0 calls, 1 invocation " in capsys.readouterr().out
 
 
 def test_a_failed_job_is_an_answer_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,8 +141,14 @@ def test_what_is_wrong_with_a_property_is_the_answer(tmp_path: Path, capsys: pyt
         (None, "can not be read: No such file or directory. Fix: give a file, or one of create, create-full, "),
         ("{", "is not JSON: Expecting property name"),
         (b"\xff\xfe", "is not JSON: "),
-        ("[]", "is no event of a custom resource: it has no RequestType. Fix: save the event as Lambda got it"),
-        ("{}", "is no event of a custom resource: it has no RequestType. Fix: save the event as Lambda got it"),
+        (
+            "[]",
+            "is neither a request of CloudFormation (RequestType) nor a tick of a schedule (Tick). Fix: save the event",
+        ),
+        (
+            "{}",
+            "is neither a request of CloudFormation (RequestType) nor a tick of a schedule (Tick). Fix: save the event",
+        ),
     ],
 )
 def test_what_is_no_event_is_told_in_one_line(
