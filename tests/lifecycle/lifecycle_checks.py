@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from tests.lifecycle.lifecycle_cloudformation import FAILED, LIMIT_BYTES, SUCCESS, TIMED_OUT, Request, secrets_of
-from tests.lifecycle.lifecycle_world import ASK, CREATE, DESCRIBE, Started, World
+from tests.lifecycle.lifecycle_world import ASK, CREATE, DESCRIBE, LIST, Started, World
 
 if TYPE_CHECKING:
     from tests.lifecycle.lifecycle_cloudformation import CloudFormation
@@ -109,7 +109,7 @@ class Checks:
         texts = [*world.lines[self._lines_read :], *world.raised[self._raised_read :]]
         self._lines_read, self._raised_read = len(world.lines), len(world.raised)
         for request, text in texts:
-            if any(secret in text for secret in secrets_of(request.url)):
+            if isinstance(request, Request) and any(secret in text for secret in secrets_of(request.url)):
                 self._broken("a log line or an exception gives the ResponseURL away", request)
 
     def _nothing_else_is_called(self) -> None:
@@ -118,13 +118,24 @@ class Checks:
         self._calls_read = len(calls)
         if other := {name for name in made if name.startswith(("Delete", "Untag"))}:
             self._broken(f"something is deleted: {other}")
-        if other := self._world.calls.keys() - {CREATE, DESCRIBE, ASK, "Invoke", "sleep", "log", "put"}:
+        if other := self._world.calls.keys() - {
+            CREATE,
+            DESCRIBE,
+            LIST,
+            ASK,
+            "Invoke",
+            "PutEvents",
+            "sleep",
+            "log",
+            "put",
+        }:
             self._broken(f"the handler calls what it has no permission for: {other}")
 
     # -- when a job is started ---------------------------------------------------------------------------------------
 
     def _job_started(self, started: Started) -> None:
         request, world = started.request, self._world
+        assert isinstance(request, Request)  # a tick's job is for TickChecks
         if request.kind == "Delete":
             self._broken(f"{started.name} was started by a request that starts nothing", request)
             return

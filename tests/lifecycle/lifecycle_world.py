@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import formatdate
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -28,8 +29,9 @@ from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from jsonschema import Draft202012Validator
 
-from cdk_personalize_export.handler.cloudformation import handle
+from cdk_personalize_export.handler.index import door_of
 from cdk_personalize_export.handler.invocation import Invocation as HandlerInvocation
 from cdk_personalize_export.handler.outbound import CALL_SECONDS, NoAnswerError, Outbound
 from personalize_local.service import ApiError, Call, Caller, Fault, PersonalizeService, Settings
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tests.lifecycle.lifecycle_cloudformation import CloudFormation, Request
+    from tests.lifecycle.lifecycle_scheduler import Scheduler, Tick
 
 START = 1_767_323_045.0  # 2026-01-02T03:04:05Z
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -48,8 +51,13 @@ FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:Shop-Export"
 TIMEOUT_SECONDS = 900.0
 RETRY_SECONDS = (60.0, 120.0)
 LAMBDA_LOOP_LIMIT = 16
+LONGEST_TICK_CHAIN = 52 + 1  # 12 hours in rounds of 14 minutes, and one run more for a lost answer
 LONGEST_ASYNC_PAYLOAD_BYTES = 262_144
-CREATE, DESCRIBE, ASK = "CreateDatasetExportJob", "DescribeDatasetExportJob", "DescribeStackResource"
+CREATE, DESCRIBE, LIST = "CreateDatasetExportJob", "DescribeDatasetExportJob", "ListDatasetExportJobs"
+ASK = "DescribeStackResource"
+EVENT_SCHEMA = Draft202012Validator(
+    json.loads((Path(__file__).parents[2] / "docs" / "event.schema.json").read_text(encoding="utf-8"))
+)
 JOB_NAME = re.compile(r"(?P<base>.+-[a-z2-7]{12})(-(?P<attempt>\d+))?")
 SCHEMA = {
     "type": "record",
@@ -120,6 +128,8 @@ class Trouble:
     puts: deque[str] = field(default_factory=deque)
     invokes: deque[str] = field(default_factory=deque)
     asks: deque[str] = field(default_factory=deque)  # the same, for DescribeStackResource
+    lists: deque[str] = field(default_factory=deque)  # the same, for ListDatasetExportJobs only
+    events: deque[str] = field(default_factory=deque)  # the same, for PutEvents; "entry" refuses what is in it
     jobs: deque[tuple[float, str]] = field(default_factory=deque)  # how long, and why it fails or nothing
     denied_until: float = 0.0
     denial: str = "AccessDeniedException"
@@ -137,7 +147,7 @@ class Started:
     base: str
     attempt: int
     at: float
-    request: Request
+    request: Request | Tick
 
 
 TEXTS = {
@@ -161,6 +171,7 @@ class World:
     """Time, Lambda, Personalize and a stack in CloudFormation."""
 
     cloudformation: CloudFormation
+    scheduler: Scheduler
 
     def __init__(self, seed: int = 0, concurrent_jobs: int = 5) -> None:
         self.now = START
@@ -169,14 +180,15 @@ class World:
         self.random = random.Random(seed)  # noqa: S311 - plays dice, protects nothing
         self.trouble = Trouble()
         self.objects = Objects()
-        self.lines: list[tuple[Request, str]] = []
-        self.raised: list[tuple[Request, str]] = []
+        self.lines: list[tuple[Request | Tick, str]] = []
+        self.raised: list[tuple[Request | Tick, str]] = []
         self.started: dict[str, Started] = {}
         self.invocations: list[Invocation] = []
         self.calls: Counter[str] = Counter()
         self.outside_calls = 0
         self.violations: list[str] = []
         self.watch: Callable[[Started], None] = lambda _started: None
+        self.told: Callable[[Request | Tick, dict[str, Any]], None] = lambda _cause, _detail: None
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._horizon = START
@@ -274,10 +286,19 @@ class World:
 
     def invoke(self, payload: bytes, delay: float = 0.5, tries: int = 1, chain: int = 1) -> None:
         """Takes an event; it is delivered soon, and the answer to it is nobody's concern."""
-        if chain > LAMBDA_LOOP_LIMIT:
+        longest = LONGEST_TICK_CHAIN if b'"Tick"' in payload else LAMBDA_LOOP_LIMIT
+        if chain > longest:
             self.violations.append("Lambda stopped a chain of invocations")
             return
         self.at(self.now + delay, lambda: self._start(payload, tries, chain))
+
+    def cause_of(self, event: dict[str, Any]) -> Request | Tick:
+        """Gives the request or the tick that an event is of."""
+        if "Tick" not in event:
+            return self.cloudformation.request_of(event["ResponseURL"])
+        tick = self.scheduler.tick_of(event)
+        tick.reached = True
+        return tick
 
     def _start(self, payload: bytes, tries: int, chain: int) -> None:
         invocation = Invocation(self, payload, tries, chain)
@@ -295,7 +316,7 @@ class Invocation:
     def __init__(self, world: World, payload: bytes, tries: int, chain: int) -> None:
         self.world, self.payload, self.tries, self.chain = world, payload, tries, chain
         self.event = json.loads(payload)
-        self.request = world.cloudformation.request_of(self.event["ResponseURL"])
+        self.request = world.cause_of(self.event)
         self.ends_at = world.now + TIMEOUT_SECONDS
         self.calls: Counter[str] = Counter()
         self._thread = ControlledThread(self._work)
@@ -316,7 +337,7 @@ class Invocation:
 
     def _work(self) -> None:
         _running.invocation = self
-        handle(HandlerInvocation(self.event, Context(self), WorldOutbound(self)))
+        door_of(self.event)(HandlerInvocation(self.event, Context(self), WorldOutbound(self)))
 
     def _finish(self, error: BaseException | None) -> None:
         if error is None or isinstance(error, WorldEnded):
@@ -523,6 +544,8 @@ def _next_trouble(world: World, operation: str) -> str:
         return trouble.denial
     if operation == CREATE and trouble.creates:
         return trouble.creates.popleft()
+    if operation == LIST and trouble.lists:
+        return trouble.lists.popleft()
     return trouble.calls.popleft() if trouble.calls else ""
 
 
@@ -619,7 +642,43 @@ def _send_cloudformation(request: Any, **_: object) -> AWSResponse:
     return result
 
 
-SENDERS = {"personalize": _send_personalize, "lambda": _send_lambda, "cloudformation": _send_cloudformation}
+def _send_events(request: Any, **_: object) -> AWSResponse:
+    invocation: Invocation = _running.invocation
+    world = invocation.world
+    (entry,) = json.loads(request.body)["Entries"]
+    trouble = world.trouble.events.popleft() if world.trouble.events else ""
+    if trouble:
+        invocation.request.faults.append(f"PutEvents: {trouble}")
+
+    def effect() -> AWSResponse:
+        if trouble == "lost":
+            raise ConnectionClosedError(endpoint_url="https://events")
+        if trouble == "dead":
+            raise NoAnswerError("no answer within 10 s")
+        if trouble == "entry":
+            refused = {"ErrorCode": "InternalFailure", "ErrorMessage": "no"}
+            return _response(request, 200, {"FailedEntryCount": 1, "Entries": [refused]})
+        if trouble and trouble != "unheard":
+            return _response(request, 400, {"__type": trouble, "message": "no"})
+        detail = json.loads(entry["Detail"])
+        world.violations += [
+            f"an event is not as its schema says: {e.message}" for e in EVENT_SCHEMA.iter_errors(detail)
+        ]
+        world.told(invocation.request, detail)
+        if trouble:
+            raise ReadTimeoutError(endpoint_url="https://events")
+        return _response(request, 200, {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]})
+
+    result: AWSResponse = invocation.call("PutEvents", effect, CALL_SECONDS if trouble == "dead" else 0.1)
+    return result
+
+
+SENDERS = {
+    "personalize": _send_personalize,
+    "lambda": _send_lambda,
+    "cloudformation": _send_cloudformation,
+    "events": _send_events,
+}
 
 
 def dataset_arn(kind: str) -> str:
