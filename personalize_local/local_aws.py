@@ -186,7 +186,7 @@ class LocalAws:
         self._request("DELETE", "calls")
 
     def advance_clock(self, seconds: float) -> float:
-        """Move the clock of schedules and alarms ahead, and return its time; the rest keeps the real time."""
+        """Move the clock of schedules, alarms and Personalize ahead and return it; the rest keeps the real time."""
         now: float = json.loads(self._request("POST", "clock", json.dumps(seconds).encode()))["now"]
         return now
 

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import threading
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from personalize_local.gate import Gate
@@ -101,6 +102,7 @@ async def _serve(app: Any, listener: socket.socket) -> None:
     config.bind = [f"fd://{listener.fileno()}"]
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
+    config.include_date_header = False  # an answer may have the Date of a clock that was moved
 
     async def reporting(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
         async def send_and_report(message: Any) -> None:
@@ -108,10 +110,21 @@ async def _serve(app: Any, listener: socket.socket) -> None:
             if message["type"] == "lifespan.startup.complete":
                 _report(port=listener.getsockname()[1])
 
-        await app(scope, receive, send_and_report if scope["type"] == "lifespan" else send)
+        async def send_dated(message: Any) -> None:
+            await send(_dated(message) if message["type"] == "http.response.start" else message)
+
+        await app(scope, receive, send_and_report if scope["type"] == "lifespan" else send_dated)
 
     gate = Gate(reporting, listener.getsockname()[1], os.environ["AWS_SECRET_ACCESS_KEY"])
     await serve(gate, config, shutdown_trigger=asyncio.Event().wait)
+
+
+def _dated(message: Any) -> Any:
+    """Give the start of an answer the Date of now, unless it has one."""
+    headers = list(message.get("headers", []))
+    if any(name.lower() == b"date" for name, _ in headers):
+        return message
+    return {**message, "headers": [*headers, (b"date", formatdate(usegmt=True).encode())]}
 
 
 def _report(**values: Any) -> None:

@@ -1,6 +1,6 @@
-"""The time as schedules and alarms of the local AWS have it: tests move it, so that a night passes in a moment.
+"""The time as schedules, alarms and Personalize have it: tests move it, so that a night passes in a moment.
 
-Personalize, S3, Lambda and the rest keep the real time.
+S3, Lambda and the rest keep the real time: a function that sleeps is not woken.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from personalize_local.extension import (
     change_sets,
     connections,
     embedded_metrics,
+    event_conditions,
     foreign_buckets,
     iam_policies,
     partitions,
@@ -56,9 +57,10 @@ def install(endpoint: str, settings: Settings) -> None:
     patches.check()
     log, failed_creates, clock = CallLog(), FailedCreates(), Clock()
     authoriser = Authoriser(log)
-    service = PersonalizeService(settings, S3Objects(endpoint, log, iam=authoriser.enabled))
+    service = PersonalizeService(settings, S3Objects(endpoint, log, iam=authoriser.enabled), clock.now)
     resources = CustomResources(endpoint, failed_creates)
     connections.register()
+    event_conditions.register()
     repairs.register(log)
     root_users.register()
     iam_policies.register()
@@ -68,7 +70,7 @@ def install(endpoint: str, settings: Settings) -> None:
     Updates().register()  # before the rollbacks, which add events too
     change_sets.register()
     resource_views.register()
-    PersonalizeApi(service, authoriser).register()
+    PersonalizeApi(service, authoriser, clock).register()
     PersonalizeTags(service).register()
     PersonalizeTypes(service, failed_creates).register()
     Rollbacks(failed_creates).register()

@@ -2,7 +2,7 @@
 
 ``GET /_personalize_local/calls`` lists every call a permission decided, ``DELETE`` forgets them; ``POST
 /_personalize_local/faults`` replaces the failures the local Personalize is told to have; ``POST
-/_personalize_local/clock`` moves the clock of schedules and alarms ahead, by the seconds in its body.
+/_personalize_local/clock`` moves the clock of schedules, alarms and Personalize ahead, by the seconds in its body.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class OwnPaths:
         service: The local Personalize.
         log: The record of calls.
         resources: What waits for answers.
-        clock: The time of schedules and alarms.
+        clock: The time of schedules, alarms and Personalize.
     """
 
     def __init__(self, service: PersonalizeService, log: CallLog, resources: CustomResources, clock: Clock) -> None:

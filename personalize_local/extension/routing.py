@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from personalize_local.extension import iam, patches
@@ -17,6 +18,7 @@ from personalize_local.service import ApiError, Caller
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from personalize_local.extension.clock import Clock
     from personalize_local.service import PersonalizeService
 
 logger = logging.getLogger("personalize_local")
@@ -41,12 +43,14 @@ class PersonalizeApi:
     Args:
         service: What does the work.
         authoriser: What decides who may.
+        clock: The time that each answer names in its Date.
     """
 
-    def __init__(self, service: PersonalizeService, authoriser: iam.Authoriser) -> None:
-        """Keep both."""
+    def __init__(self, service: PersonalizeService, authoriser: iam.Authoriser, clock: Clock) -> None:
+        """Keep them."""
         self._service = service
         self._authoriser = authoriser
+        self._clock = clock
         self._responses = patches.load(patches.RESPONSES)
         self._router = patches.load(patches.ROUTER)
         self._reentrant = patches.load(patches.CONCURRENCY).run_reentrant
@@ -64,7 +68,12 @@ class PersonalizeApi:
     async def handle(
         self, _method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any]
     ) -> Response:
-        """Answer one request; the work runs on a thread, since jobs call back into this server for S3."""
+        """Answer one request, by the clock of the service."""
+        status, reply_headers, reply = await self._answer(path, headers, body, query_params)
+        return status, {**reply_headers, "Date": formatdate(self._clock.now(), usegmt=True)}, reply
+
+    async def _answer(self, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any]) -> Response:
+        """Do the work on a thread, since jobs call back into this server for S3."""
         target = headers.get("x-amz-target", "")
         rest = not target.startswith(TARGET_PREFIX)
         operation = EVENT_PATHS.get(path.rstrip("/"), "") if rest else target.removeprefix(TARGET_PREFIX)

@@ -297,3 +297,19 @@ def test_a_bucket_of_another_account_must_let_the_role_in_by_its_own_policy(
     job = world.export(world.make_dataset(), jobOutput={"s3DataDestination": {"path": f"s3://{bucket}/out/"}})
     assert job["status"] == ("ACTIVE" if named else "CREATE FAILED")
     assert other.list_objects_v2(Bucket=bucket)["KeyCount"] == (3 if named else 0)
+
+
+BUS = f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/default"
+EVENT = {"Source": "shop", "DetailType": "Sold", "Detail": "{}"}
+
+
+def test_who_may_put_events_of_one_source_and_type_may_put_no_others(acting_as: Any) -> None:
+    only_these = {"events:PutEvents": {"StringEquals": {"events:source": "shop", "events:detail-type": "Sold"}}}
+    events = acting_as(("events:PutEvents", BUS), service="events", conditions=only_these)
+
+    assert events.put_events(Entries=[EVENT, EVENT])["FailedEntryCount"] == 0
+    for other in ({"Source": "another"}, {"DetailType": "Stolen"}):
+        for entries in ([{**EVENT, **other}], [EVENT, {**EVENT, **other}]):
+            code, _, message = refusal(functools.partial(events.put_events, Entries=entries))
+            assert code == "AccessDeniedException"
+            assert "is not authorized to perform: events:PutEvents because no identity-based policy" in message

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -508,6 +510,23 @@ def test_the_clock_moves_ahead_only(aws: LocalAws) -> None:
     assert aws.advance_clock(100) - before >= 100
     with pytest.raises(OSError, match="400"):
         aws.advance_clock(-1)
+
+
+def test_personalize_goes_by_the_clock_too_and_says_so_in_the_date_of_its_answers(aws: LocalAws) -> None:
+    personalize = aws.client("personalize")
+    aws.advance_clock(3600)
+    arn = personalize.create_dataset_group(name=f"group-{uuid.uuid4().hex[:8]}")["datasetGroupArn"]
+    answer = personalize.describe_dataset_group(datasetGroupArn=arn)
+    now = aws.advance_clock(0)
+    assert now - answer["datasetGroup"]["creationDateTime"].timestamp() < 60
+    assert now - parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp() < 60
+
+
+def test_other_services_keep_the_real_time(aws: LocalAws) -> None:
+    aws.advance_clock(3600)
+    answer = aws.client("sts").get_caller_identity()
+    date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    assert abs(date.timestamp() - time.time()) < 60
 
 
 def test_cloudformation_makes_changes_and_deletes_schedules(scheduling: Scheduling) -> None:
