@@ -14,5 +14,15 @@ from cdk_personalize_export.dataset_group_export import DatasetGroupExport
 from cdk_personalize_export.destination import ExportDestination
 from cdk_personalize_export.ingestion_mode import IngestionMode
 from cdk_personalize_export.provider import ExportProvider
+from cdk_personalize_export.scheduled_dataset_export import ScheduledDatasetExport
+from cdk_personalize_export.scheduled_dataset_group_export import ScheduledDatasetGroupExport
 
-__all__ = ["DatasetExport", "DatasetGroupExport", "ExportDestination", "ExportProvider", "IngestionMode"]
+__all__ = [
+    "DatasetExport",
+    "DatasetGroupExport",
+    "ExportDestination",
+    "ExportProvider",
+    "IngestionMode",
+    "ScheduledDatasetExport",
+    "ScheduledDatasetGroupExport",
+]

@@ -15,9 +15,11 @@ from cdk_personalize_export.ingestion_mode import IngestionMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
 JOB_NAME_CHARACTERS = 63
 JOB_NAME_PREFIX_CHARACTERS = 45  # 63 = 45 + "-" + 12 of the hash + "-" + 4 of the attempt
+SCHEDULED_TIME_CHARACTERS = 14  # "-20261125T0300", before the hash in the names of scheduled jobs
 STACK_PART_CHARACTERS = 18  # a default prefix is "<stack>-<hash>-<export>": 18 + "-" + 6 + "-" + 19
 EXPORT_PART_CHARACTERS = 19
 ARN_CHARACTERS = 256
@@ -32,7 +34,9 @@ FUNCTION_NAME_CHARACTERS = 64
 FUNCTION_NAME_PREFIX_CHARACTERS = 32
 MIN_WAIT_SECONDS = 60
 MAX_WAIT_SECONDS = 12 * 3600
+HOUR_SECONDS = 3600
 DAY_SECONDS = 24 * 3600
+LONGEST_SILENCE_HOURS = 7 * 24  # CloudWatch looks back no further with periods of an hour
 
 EXPORTABLE_TYPES = ("INTERACTIONS", "ITEMS", "USERS")
 NOT_EXPORTABLE_TYPES = ("ACTIONS", "ACTION_INTERACTIONS")
@@ -216,20 +220,28 @@ def ingestion_mode(value: IngestionMode | str) -> IngestionMode:
         ) from None
 
 
-def check_job_name_prefix(prefix: str) -> None:
+def job_name_prefix_characters(*, scheduled: bool) -> int:
+    """Return how long the prefix of a job name may be."""
+    return JOB_NAME_PREFIX_CHARACTERS - (SCHEDULED_TIME_CHARACTERS if scheduled else 0)
+
+
+def check_job_name_prefix(prefix: str, *, scheduled: bool = False) -> None:
     """Refuse a prefix that leaves no room for the rest of a job name, or has characters a job name cannot have."""
-    if not is_unknown(prefix) and (not _JOB_NAME_PREFIX.fullmatch(prefix) or len(prefix) > JOB_NAME_PREFIX_CHARACTERS):
+    longest = job_name_prefix_characters(scheduled=scheduled)
+    if not is_unknown(prefix) and (not _JOB_NAME_PREFIX.fullmatch(prefix) or len(prefix) > longest):
+        time = "a hyphen, 13 for the scheduled time, " if scheduled else ""
         raise ValueError(
-            f"job_name_prefix {prefix!r} has {len(prefix)} characters. Allowed are 1 to {JOB_NAME_PREFIX_CHARACTERS} "
+            f"job_name_prefix {prefix!r} has {len(prefix)} characters. Allowed are 1 to {longest} "
             "letters, digits, hyphens and underscores, the first a letter or digit: a job name has at most "
-            f"{JOB_NAME_CHARACTERS} characters, which are this prefix, a hyphen, 12 that identify the export, a hyphen "
-            "and up to 4 that number the attempt."
+            f"{JOB_NAME_CHARACTERS} characters, which are this prefix, {time}a hyphen, 12 that identify the export, a "
+            "hyphen and up to 4 that number the attempt."
         )
 
 
-def default_job_name_prefix(stack_part: str, construct_id: str) -> str:
-    """`<stack>-<hash>-<export>`, at most 45 characters."""
-    return f"{stack_part}-{job_name_part(construct_id, EXPORT_PART_CHARACTERS)}"
+def default_job_name_prefix(stack_part: str, construct_id: str, *, scheduled: bool = False) -> str:
+    """`<stack>-<hash>-<export>`, as long as it may be."""
+    room = job_name_prefix_characters(scheduled=scheduled) - len(stack_part) - len("-")
+    return f"{stack_part}-{job_name_part(construct_id, min(EXPORT_PART_CHARACTERS, room))}"
 
 
 def job_name_part(text: str, characters: int) -> str:
@@ -291,6 +303,82 @@ def check_max_wait(seconds: float, *, wait: bool) -> None:
         raise ValueError(
             f"max_wait is {seconds:g} seconds. Allowed are 1 minute to 12 hours; for longer jobs use wait=False, which "
             "answers as soon as the job is accepted."
+        )
+
+
+def check_scheduled_max_wait(seconds: float) -> None:
+    """Refuse waiting times the function cannot keep, or cannot be told."""
+    if is_number_token(seconds) or not MIN_WAIT_SECONDS <= seconds <= MAX_WAIT_SECONDS:
+        given = "only known at deployment" if is_number_token(seconds) else f"{seconds:g} seconds"
+        raise ValueError(
+            f"max_wait is {given}. Allowed are 1 minute to 12 hours from the scheduled time on: write "
+            "Duration.hours(6), or leave it out for 12 hours."
+        )
+
+
+def check_window(seconds: float, shortest_interval: float | None) -> None:
+    """Refuse a window in which the next tick would come."""
+    if shortest_interval is not None and seconds > shortest_interval:
+        raise ValueError(
+            f"time_window is {seconds:g} seconds long, but the schedule comes again after {shortest_interval:g} "
+            "seconds, so one export could begin after the next. Allowed is a window no longer than the interval: "
+            "shorten it."
+        )
+
+
+def check_dates(start: datetime | None, end: datetime | None, now: datetime) -> None:
+    """Refuse times nobody can place, and a schedule that is over before it begins."""
+    for option, moment in (("start", start), ("end", end)):
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError(
+                f"{option} is {moment.isoformat()}, which has no time zone. Write datetime(..., tzinfo=timezone.utc)."
+            )
+    if end is not None and end <= now:
+        raise ValueError(
+            f"end is {end.isoformat()}, which is in the past: nothing would be exported. Give a moment to come, or "
+            "remove this export."
+        )
+    if start is not None and end is not None and end <= start:
+        raise ValueError(
+            f"end is {end.isoformat()}, which is not after start, {start.isoformat()}: nothing would be exported. "
+            "Exchange them, or leave one out."
+        )
+
+
+def silence_hours(seconds: float, longest_interval: float | None) -> int:
+    """Return how many hours without a successful export are silence."""
+    if is_number_token(seconds) or seconds % HOUR_SECONDS or not 1 <= seconds // HOUR_SECONDS <= LONGEST_SILENCE_HOURS:
+        given = "only known at deployment" if is_number_token(seconds) else f"{seconds:g} seconds"
+        raise ValueError(
+            f"for_ is {given}. Allowed are whole hours, 1 to {LONGEST_SILENCE_HOURS}, because a CloudWatch alarm looks "
+            "back 7 days at most: write Duration.hours(26)."
+        )
+    hours = int(seconds // HOUR_SECONDS)
+    if longest_interval is not None and seconds <= longest_interval:
+        raise ValueError(
+            f"for_ is {hours} hours, but the schedule exports every {longest_interval / HOUR_SECONDS:g} hours, so the "
+            "alarm would go off between two exports. Allowed is what is longer than the interval: add the time an "
+            "export takes, and some."
+        )
+    return hours
+
+
+def check_expiry(expire_days: int, longest_interval: float) -> None:
+    """Refuse to let the last good export expire while the next ones fail."""
+    if expire_days * DAY_SECONDS < 2 * longest_interval:
+        raise ValueError(
+            f"expire_after is {expire_days} days, but the schedule exports every {longest_interval / DAY_SECONDS:g} "
+            "days: after one export that fails, nothing would be left. Allowed are two intervals or more: raise "
+            "expire_after of the ExportDestination."
+        )
+
+
+def check_outcomes_are_known(what: str, *, wait: bool) -> None:
+    """Refuse to tell an outcome nobody waits for."""
+    if not wait:
+        raise ValueError(
+            f"{what} is used with wait=False, which waits for nothing, so nobody learns how the job ends. Leave wait "
+            "out, or use on_started."
         )
 
 
@@ -364,10 +452,10 @@ def check_bucket_arn(bucket_arn: str) -> None:
         )
 
 
-def check_queue(*, fifo: bool) -> None:
-    """Refuse a queue that Lambda cannot send to."""
+def check_queue(service: str, *, fifo: bool) -> None:
+    """Refuse a queue that a service cannot send to."""
     if fifo:
         raise ValueError(
-            "dead_letter_queue is a FIFO queue, to which AWS Lambda cannot send what it gave up on: pass a standard "
+            f"dead_letter_queue is a FIFO queue, to which {service} cannot send what it gave up on: pass a standard "
             "queue."
         )

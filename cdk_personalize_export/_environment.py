@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from aws_cdk import Stack
@@ -47,6 +48,16 @@ class StackEnvironment:
             _KNOWN[stack] = known
         return known
 
+    @cached_property
+    def stack_id(self) -> str:
+        """The id of the stack, which is known at deployment."""
+        return str(self.stack.stack_id)
+
+    @property
+    def default_event_bus_arn(self) -> str:
+        """The ARN of the event bus every account has."""
+        return f"arn:{self.partition}:events:{self.region}:{self.account}:event-bus/default"
+
     @property
     def known_partition(self) -> str:
         """The partition as a word, for texts: of the Region when that is known, else the common one."""
@@ -71,6 +82,10 @@ class StackEnvironment:
     def dataset_arn(self, group: str, dataset_type: str) -> str:
         """Return the ARN of a dataset of the dataset group called `group`."""
         return self._personalize_arn(f"dataset/{group}/{dataset_type}")
+
+    def schedule_group_arn(self, name: str) -> str:
+        """Return the ARN of the schedule group called `name`."""
+        return f"arn:{self.partition}:scheduler:{self.region}:{self.account}:schedule-group/{name}"
 
     def _personalize_arn(self, resource: str) -> str:
         return f"arn:{self.partition}:personalize:{self.region}:{self.account}:{resource}"

@@ -53,6 +53,15 @@ def resource_of(function: lambda_.Function) -> lambda_.CfnFunction:
     return cast("lambda_.CfnFunction", function.node.default_child)
 
 
+def let_call_itself(function: lambda_.Function) -> None:
+    """Let the function hand over to itself for as long as a tick may wait, which is some fifty times.
+
+    Lambda stops a function that calls itself after about 16 times, unless it is told that this is meant:
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html.
+    """
+    resource_of(function).recursive_loop = "Allow"
+
+
 class LambdaNeeds:
     """What Lambda itself does with the function's role, for the options that ask for it.
 

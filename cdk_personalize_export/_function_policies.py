@@ -6,6 +6,7 @@ datasets and roles without making the function's stack depend on them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdk_personalize_export import _findings, _permissions, _roles
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
     from cdk_personalize_export.destination import ExportDestination
 
 _DESCRIPTION = "What the dataset exports of this stack call"
+
+
+@dataclass(frozen=True)
+class Permit:
+    """Where an export is permitted, and what it waits for."""
+
+    policy_arn: str | None
+    """The ARN of the policy, if there is one: a resource that refers to it is made after it."""
+    policy: IConstruct | None
+    others: list[IDependable]
+    """What else must be there before the export."""
 
 
 class FunctionPolicies:
@@ -43,46 +55,46 @@ class FunctionPolicies:
     def permit_base(self) -> None:
         """Let the function do what it does whatever it exports, also when no export of this stack uses it."""
         if not self._policies:
-            self._policies.append(self._make(None))
+            self._policies.append(self._make([]))
 
-    def permit(self, needs: _permissions.Needs, destination: ExportDestination) -> tuple[str | None, list[IDependable]]:
-        """Let the function do what an export needs.
-
-        Returns:
-            The ARN of the policy that permits it, which the export refers to, because CloudFormation then makes the
-            policy first; and what else it depends on. A dependency on the policy would be one jsii call more for each
-            export.
-        """
-        policy = self._policy(needs)
+    def permit(self, needs: _permissions.Needs, destination: ExportDestination) -> Permit:
+        """Let the function do what an export needs."""
+        policy = self._policy(needs.grants())
+        self._acknowledge(policy, needs.job_arn, _findings.JOBS)
+        if needs.lists:
+            self._acknowledge(policy, _permissions.EVERYTHING, _findings.NO_RESOURCE)
         permissions = destination._dependencies  # noqa: SLF001 - not the user's business
         if policy.arn is None:
-            return None, [*([] if policy.construct is None else [policy.construct]), *permissions]
+            return Permit(None, policy.construct, permissions)
         # What the user owns is waited for by each export: its policies may speak of another export, a cycle otherwise.
         if not destination._made or destination.environment.path != self._environment.path:  # noqa: SLF001
-            return policy.arn, permissions
+            return Permit(policy.arn, policy.construct, permissions)
         if policy.construct is not None and (policy, destination) not in self._waiting:
             self._waiting.add((policy, destination))
             policy.construct.node.add_dependency(*permissions)
-        return policy.arn, []
+        return Permit(policy.arn, policy.construct, [])
 
-    def _policy(self, needs: _permissions.Needs) -> _Policy:
-        """Return the policy that allows what an export needs, grown or made for it."""
+    def permit_events(self, bus_arn: str) -> IConstruct | None:
+        """Let the function send events to a bus; return the policy that permits it, if there is one to wait for."""
+        return self._policy(_permissions.event_grants(bus_arn)).construct
+
+    def _policy(self, grants: list[_permissions.Grant]) -> _Policy:
+        """Return the policy that allows `grants`, grown or made for it."""
         for policy in self._policies:
-            if not policy.content.missing(needs):
+            if not policy.content.missing(grants):
                 return policy
-        if not (self._policies and self._policies[-1].grow(needs)):
-            self._policies.append(self._make(needs))
-        self._acknowledge(self._policies[-1], needs)
+        if not (self._policies and self._policies[-1].grow(grants)):
+            self._policies.append(self._make(grants))
         return self._policies[-1]
 
-    def _make(self, needs: _permissions.Needs | None) -> _Policy:
+    def _make(self, grants: list[_permissions.Grant]) -> _Policy:
         from aws_cdk import aws_iam  # noqa: PLC0415 - not at import: it costs start-up time
 
         base = [] if self._policies else self._base
         content = _permissions.FunctionPolicy(base)
         growing = {
             action: aws_iam.PolicyStatement.from_json(_permissions.statement(action, arns))
-            for action, arns in content.add(content.missing(needs) if needs else []).items()
+            for action, arns in content.add(grants).items()
         }
         statements = [*map(aws_iam.PolicyStatement.from_json, base), *growing.values()]
         if _roles.takes_managed_policies(self._role):
@@ -121,10 +133,10 @@ class FunctionPolicies:
             limit=_permissions.POLICY_CHARACTERS,
         )
 
-    def _acknowledge(self, policy: _Policy, needs: _permissions.Needs) -> None:
-        if policy.construct is not None and needs.job_arn not in policy.acknowledged:
-            policy.acknowledged.add(needs.job_arn)
-            _findings.acknowledge(policy.construct, self._environment.stack, needs.job_arn, _findings.JOBS)
+    def _acknowledge(self, policy: _Policy, resource: str, reason: str) -> None:
+        if policy.construct is not None and resource not in policy.acknowledged:
+            policy.acknowledged.add(resource)
+            _findings.acknowledge(policy.construct, self._environment.stack, resource, reason)
 
 
 class _Policy:
@@ -144,11 +156,11 @@ class _Policy:
         self.construct, self.arn, self._limit = construct, arn, limit
         self.acknowledged: set[str] = set()
 
-    def grow(self, needs: _permissions.Needs) -> bool:
-        """Allow `needs` as well, if there is room."""
+    def grow(self, grants: list[_permissions.Grant]) -> bool:
+        """Allow `grants` as well, if there is room."""
         from aws_cdk.aws_iam import PolicyStatement  # noqa: PLC0415 - not at import: it costs start-up time
 
-        missing = self.content.missing(needs)
+        missing = self.content.missing(grants)
         if self._limit is not None and self.content.characters + self.content.characters_of(missing) > self._limit:
             return False
         for action, arns in self.content.add(missing).items():

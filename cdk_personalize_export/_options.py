@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from aws_cdk import Duration, RemovalPolicy
@@ -16,6 +17,7 @@ from aws_cdk import Duration, RemovalPolicy
 from cdk_personalize_export._checks import is_number_token, is_unknown
 
 _OLDEST_RUNTIME = (3, 10)
+_MOST_RETRIES = 10
 _PYTHON = re.compile(r"python(\d+)\.(\d+)")
 
 
@@ -89,6 +91,10 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+def _is_number_of_retries(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_RETRIES
+
+
 def _is_number_token(value: object) -> bool:
     return isinstance(value, float) and is_number_token(value)
 
@@ -123,6 +129,11 @@ _ROLE = _Rule(
 _FLAG = _Rule("True or False", lambda value: isinstance(value, bool), "leave it out for the default", optional=False)
 _DURATION = _Rule(
     "a Duration of the CDK", lambda value: isinstance(value, Duration), "write Duration.hours(2) or Duration.days(30)"
+)
+_MOMENT = _Rule(
+    "a datetime",
+    lambda value: isinstance(value, datetime),
+    "write datetime(2027, 1, 1, tzinfo=timezone.utc), or leave it out",
 )
 _COUNT = _Rule("a whole number, 1 or more", _is_count, "write 5, or leave it out for the default")
 _TEXT = _Rule("a string", _is_text, "write text; of a resource of this app, its name attribute")
@@ -196,4 +207,38 @@ _RULES = {
         _can("queue_arn", "grant_send_messages"),
         "write sqs.Queue.from_queue_arn(self, 'Failed', {})",
     ),
+    "schedule": _Rule(
+        "a ScheduleExpression of aws_cdk.aws_scheduler",
+        _can("expression_string", "time_zone"),
+        "write ScheduleExpression.cron(hour='3', minute='0')",
+        optional=False,
+    ),
+    "time_window": _Rule(
+        "a TimeWindow of aws_cdk.aws_scheduler",
+        _can("mode", "max_window"),
+        "write TimeWindow.flexible(Duration.minutes(30)), or leave it out",
+    ),
+    "start": _MOMENT,
+    "end": _MOMENT,
+    "enabled": _FLAG,
+    "schedule_group": _Rule(
+        "a scheduler.IScheduleGroup",
+        _can("schedule_group_name", "schedule_group_arn"),
+        "write scheduler.ScheduleGroup.from_schedule_group_arn(self, 'Schedules', {})",
+    ),
+    "retry_attempts": _Rule(
+        f"a whole number, 0 to {_MOST_RETRIES}",
+        _is_number_of_retries,
+        "write 2, or leave it out for that",
+        optional=False,
+    ),
+    "event_bus": _Rule(
+        "an events.IEventBus",
+        _can("event_bus_arn", "event_bus_name"),
+        "write events.EventBus.from_event_bus_arn(self, 'Bus', {})",
+    ),
+    "target": _Rule("an events.IRuleTarget", _can("bind"), "write aws_events_targets.SnsTopic(topic)"),
+    "description": _TEXT,
+    "rule_name": _TEXT,
+    "for_": _Rule(_DURATION.allowed, _DURATION.accepts, "write Duration.hours(26)", optional=False),
 }

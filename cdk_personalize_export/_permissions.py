@@ -19,6 +19,8 @@ Conditions = dict[str, dict[str, str]]
 Grant = tuple[str, str]  # an action, and the resource it is allowed on
 
 PERSONALIZE = "personalize.amazonaws.com"
+EVENT_SOURCE = "cdk-personalize-export"
+EVENT_TYPE = "Personalize Dataset Export Job State Change"
 POLICY_CHARACTERS = 6144  # of a managed policy, white space not counted
 INLINE_POLICY_CHARACTERS = 10240  # of all inline policies of a role
 POLICIES_PER_ROLE = 10
@@ -106,7 +108,14 @@ def source_conditions(account: str) -> Conditions:
 
 
 _CREATE, _DESCRIBE = "personalize:CreateDatasetExportJob", "personalize:DescribeDatasetExportJob"
-_TAG, _PASS_ROLE = "personalize:TagResource", "iam:PassRole"
+_LIST, _TAG = "personalize:ListDatasetExportJobs", "personalize:TagResource"
+_PASS_ROLE, _PUT_EVENTS = "iam:PassRole", "events:PutEvents"
+_ASK_CLOUDFORMATION = "cloudformation:DescribeStackResource"
+_CONDITIONS: dict[str, Conditions] = {
+    _PASS_ROLE: {"StringEquals": {"iam:PassedToService": PERSONALIZE}},
+    _PUT_EVENTS: {"StringEquals": {"events:source": EVENT_SOURCE, "events:detail-type": EVENT_TYPE}},
+}
+EVERYTHING = "*"
 
 
 @dataclass(frozen=True)
@@ -117,12 +126,23 @@ class Needs:
     job_arn: str
     role_arn: str
     tags: bool
+    stack_id: str | None = None
+    """Of an export CloudFormation waits for: the function asks whether it still does, before it starts a job late."""
+    lists: bool = False
+    """Whether it looks for the job of the scheduled time before, which IAM allows on all resources only."""
 
     def grants(self) -> list[Grant]:
         """Return each action with a resource it must be allowed on."""
-        tag = [(_TAG, self.job_arn)] if self.tags else []
+        ask = [(_ASK_CLOUDFORMATION, self.stack_id)] if self.stack_id else []
         create = [(_CREATE, self.dataset_arn), (_CREATE, self.job_arn)]
-        return [*create, (_DESCRIBE, self.job_arn), *tag, (_PASS_ROLE, self.role_arn)]
+        find = [(_LIST, EVERYTHING)] if self.lists else []
+        tag = [(_TAG, self.job_arn)] if self.tags else []
+        return [*ask, *create, (_DESCRIBE, self.job_arn), *find, *tag, (_PASS_ROLE, self.role_arn)]
+
+
+def event_grants(bus_arn: str) -> list[Grant]:
+    """Return what the function needs to send events to a bus."""
+    return [(_PUT_EVENTS, bus_arn)]
 
 
 class FunctionPolicy:
@@ -133,9 +153,9 @@ class FunctionPolicy:
         self.characters = _characters(document(base))
         """Its size at deployment, from above: what a token becomes is not known yet."""
 
-    def missing(self, needs: Needs) -> list[Grant]:
-        """Return what of `needs` this policy does not allow yet."""
-        return [grant for grant in needs.grants() if grant[1] not in self._resources.get(grant[0], {})]
+    def missing(self, grants: list[Grant]) -> list[Grant]:
+        """Return what of `grants` this policy does not allow yet."""
+        return [grant for grant in grants if grant[1] not in self._resources.get(grant[0], {})]
 
     def characters_of(self, grants: list[Grant]) -> int:
         """Return how much longer the policy would be."""
@@ -155,9 +175,8 @@ class FunctionPolicy:
 
 def statement(action: str, resources: list[str]) -> Statement:
     """Return the statement that lets the function use `action`."""
-    if action == _PASS_ROLE:
-        return allow(action, resources, Condition={"StringEquals": {"iam:PassedToService": PERSONALIZE}})
-    return allow(action, resources)
+    condition = _CONDITIONS.get(action)
+    return allow(action, resources) if condition is None else allow(action, resources, Condition=condition)
 
 
 def _characters(value: object) -> int:
@@ -177,9 +196,13 @@ def function_statements(function_arn: str, log_group_arn: str) -> list[Statement
     ]
 
 
-def stack_statement(stack_id: str) -> Statement:
-    """To ask whether CloudFormation still waits for an export of the stack, before a job is started late."""
-    return allow("cloudformation:DescribeStackResource", stack_id)
+def scheduler_conditions(account: str, group_arns: list[str]) -> dict[str, dict[str, object]]:
+    """For whom EventBridge Scheduler may act: schedules of this account, in these schedule groups.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html.
+    """
+    arns = group_arns[0] if len(group_arns) == 1 else group_arns
+    return {"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": arns}}
 
 
 NETWORK_ACTIONS = [
@@ -209,7 +232,7 @@ def tracing_statement() -> Statement:
 
 
 def queue_statements(queue_arn: str, key_arn: str | None) -> list[Statement]:
-    """What Lambda does to put a request into the dead-letter queue."""
+    """What a service does to put what it gave up on into a dead-letter queue."""
     key = [allow(["kms:Decrypt", "kms:GenerateDataKey"], key_arn)] if key_arn else []
     return [allow("sqs:SendMessage", queue_arn), *key]
 

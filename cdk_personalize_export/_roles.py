@@ -43,10 +43,11 @@ def policy_document(statements: Sequence[Given]) -> iam.PolicyDocument:
     """Return a document of the statements, to print."""
     from aws_cdk.aws_iam import PolicyDocument  # noqa: PLC0415 - not at import: it costs start-up time
 
-    return PolicyDocument(statements=_parsed(statements))
+    return PolicyDocument(statements=parsed(statements))
 
 
-def _parsed(statements: Sequence[Given]) -> list[iam.PolicyStatement]:
+def parsed(statements: Sequence[Given]) -> list[iam.PolicyStatement]:
+    """Return the statements as the CDK's own objects."""
     from aws_cdk.aws_iam import PolicyStatement  # noqa: PLC0415 - not at import: it costs start-up time
 
     return [PolicyStatement.from_json(given) if isinstance(given, dict) else given for given in statements]
@@ -74,13 +75,13 @@ def managed_policy(
         )
     _policies[role] += 1
     return aws_iam.ManagedPolicy(
-        scope, construct_id, description=description, statements=_parsed(statements), roles=[role]
+        scope, construct_id, description=description, statements=parsed(statements), roles=[role]
     )
 
 
 def add_to_role(role: iam.IRole, statements: Sequence[Given]) -> IConstruct | None:
     """Let the CDK add to a role that was imported; return the policy it made, or None when it may not."""
-    added = [role.add_to_principal_policy(statement) for statement in _parsed(statements)]
+    added = [role.add_to_principal_policy(statement) for statement in parsed(statements)]
     policy = added[-1].policy_dependable
     # A role that may not be changed says it was: it only differs in having nothing of its own to wait for.
     return None if policy is None or isinstance(policy, DependencyGroup) else cast("IConstruct", policy)

@@ -13,21 +13,22 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import CfnResource, Token
-from constructs import Construct
 
-from cdk_personalize_export import _checks, _options, _permissions
-from cdk_personalize_export._environment import StackEnvironment
-from cdk_personalize_export.destination import ExportDestination
+from cdk_personalize_export import _checks, _options
+from cdk_personalize_export._exports import OneExport, Options
 from cdk_personalize_export.ingestion_mode import IngestionMode
-from cdk_personalize_export.provider import ExportProvider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_cdk import Duration
-    from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_events as events
     from aws_cdk.aws_personalize import CfnDataset
     from aws_cdk.interfaces.aws_personalize import IDatasetRef
+    from constructs import Construct
+
+    from cdk_personalize_export.destination import ExportDestination
+    from cdk_personalize_export.provider import ExportProvider
 
 _EXPORT = "Custom::PersonalizeDatasetExport"
 _CLOUDFORMATION_LIMIT_SECONDS = 3600  # CloudFormation waits no longer for one custom resource
@@ -36,7 +37,7 @@ _LINK_SECONDS = _CLOUDFORMATION_LIMIT_SECONDS - _ANSWER_SECONDS
 _HOUR = {"ServiceTimeout": str(_CLOUDFORMATION_LIMIT_SECONDS), "MaxWaitSeconds": str(_LINK_SECONDS)}
 
 
-class DatasetExport(Construct):
+class DatasetExport(OneExport):
     """Exports one dataset of Amazon Personalize to Amazon S3 during deployment.
 
     The deployment waits until the job is `ACTIVE`. If the job fails, the deployment fails with the reason Personalize
@@ -71,6 +72,8 @@ class DatasetExport(Construct):
         wait: Whether to wait for the end of the job. Default: True. False answers as soon as the job is accepted: the
             deployment is quick, but does not notice when the job fails.
         tags: Tags of the job. Default: none. Changing them has no effect on a job that already exists.
+        event_bus: Where events about the export go, whoever listens. Default: the default bus of the account, from the
+            first `on_event`, `on_started`, `on_succeeded` or `on_failed` on.
 
     Raises:
         ValueError: when an option could only fail later; the message says what is allowed.
@@ -92,69 +95,43 @@ class DatasetExport(Construct):
         max_wait: Duration | None = None,
         wait: bool = True,
         tags: Mapping[str, str] | None = None,
+        event_bus: events.IEventBus | None = None,
     ) -> None:
-        _options.check(
-            destination=destination,
-            provider=provider,
-            job_name_prefix=job_name_prefix,
-            max_wait=max_wait,
-            wait=wait,
-            tags=tags,
-        )
-        environment = StackEnvironment.of(scope)
-        dataset_arn = _dataset_arn(dataset, environment)
-        mode = _checks.ingestion_mode(ingestion_mode)
+        _options.check(max_wait=max_wait, wait=wait)
         links = _links(max_wait, wait=wait)
         if generation is not None:
             _checks.check_generation(generation)
-        if job_name_prefix is not None:
-            _checks.check_job_name_prefix(job_name_prefix)
-        if tags is not None:
-            _checks.check_tags(tags)
-        check_shared(environment, destination, provider)
-
-        super().__init__(scope, construct_id)
-        self.destination: ExportDestination = destination or ExportDestination(self, "Destination")
-        """Where the export is written."""
-        self.provider: ExportProvider = provider or ExportProvider.for_stack(scope)
-        """The function that does the work."""
-        part = environment.job_name_part
-        needs = _permissions.Needs(
-            dataset_arn=dataset_arn,
-            job_arn=environment.job_arn(f"{job_name_prefix or part}-*"),
-            role_arn=self.destination.role_arn,
-            tags=bool(tags),
+        options = Options.checked(
+            scope,
+            dataset=dataset,
+            ingestion_mode=ingestion_mode,
+            destination=destination,
+            provider=provider,
+            event_bus=event_bus,
+            job_name_prefix=job_name_prefix,
+            tags=tags,
+            scheduled=False,
         )
-        # Created after every permission, so that the job does not meet half of them; deleted before any of them.
-        policy_arn, dependencies = self.provider._permissions_in(environment).permit(needs, self.destination)  # noqa: SLF001
-        properties = {
-            "ServiceToken": self.provider.service_token,
-            "ExportId": _export_id(scope, construct_id, environment),
-            "JobNamePrefix": job_name_prefix or _checks.default_job_name_prefix(part, construct_id),
-            "DatasetArn": dataset_arn,
-            "IngestionMode": mode.value,
-            "RoleArn": self.destination.role_arn,
-            "Bucket": self.destination._bucket_name,  # noqa: SLF001
-            "Prefix": self.destination.prefix or None,
-            "KmsKeyArn": self.destination.kms_key_arn,
-            "Generation": generation or None,
-            "Tags": [{"Key": key, "Value": (tags or {})[key]} for key in sorted(tags or {})] or None,
-            "Wait": None if wait else "false",
-            "PolicyArn": policy_arn,
-        }
-        self._resources = self._add_resources(environment, properties, links)
-        if dependencies:
-            self._resources[0].node.add_dependency(*dependencies)
+        if event_bus is not None:
+            _checks.check_outcomes_are_known("event_bus", wait=wait)
+        super().__init__(scope, construct_id, options, waits=wait, longest_interval=None)
+        permit, environment = self._permit, options.environment
+        more = {"Generation": generation or None, "Wait": None if wait else "false", "PolicyArn": permit.policy_arn}
+        given = {name: value for name, value in more.items() if value is not None}
+        self._resources = self._add_resources({**self._properties, **given}, links)
+        waits_for = permit.others if permit.policy_arn or permit.policy is None else [permit.policy, *permit.others]
+        if waits_for:
+            self._resources[0].node.add_dependency(*waits_for)
         earlier = self.provider._turn(environment, self._resources[-1]) if wait else None  # noqa: SLF001
         if earlier is not None:
             _create_after(self._resources[0], earlier)
+        if event_bus is not None:
+            self._tell_events()
 
-    def _add_resources(
-        self, environment: StackEnvironment, properties: dict[str, Any], links: list[dict[str, str]]
-    ) -> list[CfnResource]:
-        given = {name: value for name, value in properties.items() if value is not None}
+    def _add_resources(self, properties: dict[str, Any], links: list[dict[str, str]]) -> list[CfnResource]:
+        given = {"ServiceToken": self.provider.service_token, **properties}
         # CloudFormation refuses to change the service token of a resource: with another function it is another one.
-        suffix = self.provider.resource_id(environment)
+        suffix = self.provider.resource_id(self._environment)
         resources = [CfnResource(self, f"Resource{suffix}", type=_EXPORT, properties={**given, **links[0]})]
         for number, waiting in enumerate(links[1:], start=2):
             link = {**given, **waiting, "LinkNumber": str(number)}
@@ -162,21 +139,15 @@ class DatasetExport(Construct):
             _create_after(resources[-1], resources[-2])
         return resources
 
+    def _set(self, properties: Mapping[str, str]) -> None:
+        for resource in self._resources:
+            for name, value in properties.items():
+                resource.add_property_override(name, value)
+
     @property
     def resource(self) -> CfnResource:
         """The custom resource, for escape hatches; with a `max_wait` over an hour the first of several."""
         return self._resources[0]
-
-    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` list and read what is exported to this destination, and decrypt it.
-
-        Args:
-            grantee: The role, user or function that reads.
-
-        Returns:
-            The grant on the bucket.
-        """
-        return self.destination.grant_read(grantee)
 
     @cached_property
     def job_name(self) -> str:
@@ -237,83 +208,10 @@ class DatasetExport(Construct):
         return Token.as_string(self._resources[-1].get_att(name))
 
 
-def _dataset_arn(dataset: CfnDataset | IDatasetRef | str, environment: StackEnvironment) -> str:
-    """Return the ARN of `dataset`, checked as far as it is known."""
-    if not isinstance(dataset, str):
-        return _referenced_arn(dataset, environment)
-    known = _checks.dataset_arn(dataset)
-    if known is not None:
-        _checks.check_environment(
-            known,
-            stack=environment.path,
-            partition=environment.partition,
-            region=environment.region,
-            account=environment.account,
-        )
-    return dataset
-
-
-def _referenced_arn(dataset: Any, environment: StackEnvironment) -> str:  # noqa: ANN401 - anything a caller may pass
-    # `dataset_ref.dataset_arn` of a CfnDataset synthesises a Ref, which AWS documents as the name of the dataset.
-    resource = _resource(dataset)
-    if resource is not None:
-        _checks.check_dataset_type(str(resource.dataset_type), lambda: str(resource.name))
-        return str(resource.attr_dataset_arn)
-    if hasattr(dataset, "dataset_ref"):
-        return _dataset_arn(str(dataset.dataset_ref.dataset_arn), environment)
-    raise ValueError(
-        f"dataset is of type {type(dataset).__name__}. It must be a CfnDataset, a reference to one, or the ARN of a "
-        "dataset as a string."
-    )
-
-
-def _resource(dataset: Any) -> Any:  # noqa: ANN401 - anything a caller may pass
-    """Return the `CfnDataset` that `dataset` is, or is a construct around; None when there is none."""
-    if hasattr(type(dataset), "attr_dataset_arn"):
-        return dataset
-    child = getattr(getattr(dataset, "node", None), "default_child", None)
-    return child if hasattr(type(child), "attr_dataset_arn") else None
-
-
-def resolved_dataset(dataset: CfnDataset | IDatasetRef | str, environment: StackEnvironment) -> tuple[str, str]:
-    """Return the ARN and the type of `dataset`, the former checked as far as it is known."""
-    arn = _dataset_arn(dataset, environment)
-    resource = _resource(dataset)
-    if _checks.is_looked_up(arn):
-        return arn, arn
-    dataset_type = arn.rpartition("/")[2] if resource is None else str(resource.dataset_type)
-    if _checks.is_unknown(dataset_type):
-        raise ValueError(
-            "the type of a dataset is only known at deployment. It becomes part of the logical ids: use a "
-            "DatasetExport for it, or give dataset_group and dataset_types."
-        )
-    return arn, dataset_type
-
-
-def check_shared(
-    environment: StackEnvironment, destination: ExportDestination | None, provider: ExportProvider | None
-) -> None:
-    """Refuse a destination or a provider of another Region, as far as that is known."""
-    here = environment
-    for what, shared in (("ExportDestination", destination), ("ExportProvider", provider)):
-        if shared is not None:
-            there = shared.environment
-            _checks.check_same_region(what, there.path, there.region, stack=here.path, stack_region=here.region)
-
-
 def _create_after(resource: CfnResource, earlier: CfnResource) -> None:
     # A newer aws-cdk-lib deprecates the name of an older one. Both are one jsii call, `node.add_dependency` is two.
     add = getattr(resource, "add_resource_dependency", None) or resource.add_dependency
     add(earlier)
-
-
-def _export_id(scope: Construct, construct_id: str, environment: StackEnvironment) -> str:
-    """Return the path of the export within its stack, which is its identity, whatever its logical id."""
-    own = construct_id.replace("/", "--")  # as construct ids are written
-    if scope is environment.stack:
-        return own
-    path = environment.path_within(str(scope.node.path))
-    return f"{path}/{own}" if path else own
 
 
 def _links(max_wait: Duration | None, *, wait: bool) -> list[dict[str, str]]:

@@ -5,27 +5,30 @@ See https://docs.aws.amazon.com/personalize/latest/dg/datasets-and-schemas.html 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from constructs import Construct
+from typing import TYPE_CHECKING
 
 from cdk_personalize_export import _checks, _options
+from cdk_personalize_export._datasets import chosen
 from cdk_personalize_export._environment import StackEnvironment
-from cdk_personalize_export.dataset_export import DatasetExport, check_shared, resolved_dataset
-from cdk_personalize_export.destination import ExportDestination
+from cdk_personalize_export._exports import GroupExports, check_shared
+from cdk_personalize_export.dataset_export import DatasetExport
 from cdk_personalize_export.ingestion_mode import IngestionMode
-from cdk_personalize_export.provider import DEFAULT_MAX_CONCURRENCY, ExportProvider
+from cdk_personalize_export.provider import DEFAULT_MAX_CONCURRENCY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aws_cdk import Duration
-    from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_events as events
     from aws_cdk.aws_personalize import CfnDataset
     from aws_cdk.interfaces.aws_personalize import IDatasetRef
+    from constructs import Construct
+
+    from cdk_personalize_export.destination import ExportDestination
+    from cdk_personalize_export.provider import ExportProvider
 
 
-class DatasetGroupExport(Construct):
+class DatasetGroupExport(GroupExports):
     """Exports the datasets of a dataset group during deployment, each like a `DatasetExport`.
 
     Args:
@@ -48,6 +51,7 @@ class DatasetGroupExport(Construct):
         max_wait: How long the deployment waits for each job, 1 minute to 12 hours. Default: 1 hour.
         wait: Whether to wait for the end of the jobs. Default: True.
         tags: Tags of the jobs. Default: none.
+        event_bus: Where events about the exports go, see `DatasetExport`.
 
     Raises:
         ValueError: when an option could only fail later; the message says what is allowed.
@@ -72,6 +76,7 @@ class DatasetGroupExport(Construct):
         max_wait: Duration | None = None,
         wait: bool = True,
         tags: Mapping[str, str] | None = None,
+        event_bus: events.IEventBus | None = None,
     ) -> None:
         _options.check(
             datasets=datasets,
@@ -81,17 +86,14 @@ class DatasetGroupExport(Construct):
             provider=provider,
             max_concurrency=max_concurrency,
             wait=wait,
+            event_bus=event_bus,
         )
         environment = StackEnvironment.of(scope)
-        chosen = _chosen(environment, datasets, dataset_group, dataset_types)
+        found = chosen(environment, datasets, dataset_group, dataset_types)
         check_shared(environment, destination, provider)
         at_most = DEFAULT_MAX_CONCURRENCY if provider is None else provider.max_concurrency
         _checks.check_max_concurrency(max_concurrency, at_most, wait=wait)
-        super().__init__(scope, construct_id)
-        self.destination: ExportDestination = destination or ExportDestination(self, "Destination")
-        """Where all of them are written."""
-        self.provider: ExportProvider = provider or ExportProvider.for_stack(scope)
-        """The function that does the work."""
+        super().__init__(scope, construct_id, destination, provider)
         self.exports: Mapping[str, DatasetExport] = {
             dataset_type: DatasetExport(
                 self,
@@ -105,51 +107,12 @@ class DatasetGroupExport(Construct):
                 max_wait=max_wait,
                 wait=wait,
                 tags=tags,
+                event_bus=event_bus,
             )
-            for dataset_type, dataset in chosen.items()
+            for dataset_type, dataset in found.items()
         }
         """The exports by type, in the order given: `exports["INTERACTIONS"].job_arn`, `.output_path` and so on."""
         if max_concurrency is not None:
             in_turn = list(self.exports.values())
             for earlier, later in zip(in_turn, in_turn[max_concurrency:], strict=False):
                 later.node.add_dependency(earlier)
-
-    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` list and read what is exported to this destination, and decrypt it.
-
-        Args:
-            grantee: The role, user or function that reads.
-
-        Returns:
-            The grant on the bucket.
-        """
-        return self.destination.grant_read(grantee)
-
-
-def _chosen(
-    environment: StackEnvironment,
-    datasets: Sequence[Any] | None,
-    dataset_group: str | None,
-    dataset_types: Sequence[str] | None,
-) -> dict[str, Any]:
-    """Return the datasets by their type."""
-    if datasets is None and dataset_group is not None and dataset_types is not None:
-        _checks.check_not_empty("dataset_types", dataset_types)
-        _checks.check_dataset_group(dataset_group)
-        types = _checks.exportable_types(dataset_types)
-        arns = [environment.dataset_arn(dataset_group, dataset_type) for dataset_type in types]
-        return _by_type(types, arns, arns)
-    if datasets is None or dataset_group is not None or dataset_types is not None:
-        raise ValueError(
-            "datasets, dataset_group and dataset_types do not say what to export. Give either datasets, or "
-            "dataset_group and dataset_types."
-        )
-    _checks.check_not_empty("datasets", datasets)
-    found = [resolved_dataset(dataset, environment) for dataset in datasets]
-    types = _checks.exportable_types([dataset_type for _, dataset_type in found])
-    return _by_type(types, [arn for arn, _ in found], list(datasets))
-
-
-def _by_type(types: list[str], arns: list[str], datasets: list[Any]) -> dict[str, Any]:
-    _checks.check_one_group(types, arns)
-    return dict(zip(types, datasets, strict=True))

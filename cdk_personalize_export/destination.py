@@ -120,7 +120,7 @@ class ExportDestination(Construct):
         """The ARN of the key that was given, sent with each job; None leaves encryption to the bucket."""
         self._dependencies: list[IDependable] = []
         self._in_place, self._made_bucket = permissions_in_place, bucket is None
-        self._made = bucket is None and role is None
+        self._made, self._expire_days = bucket is None and role is None, expire_days
         self._bucket: s3.IBucket = given_bucket or _make_bucket(self, key, server_access_logs_bucket, expire_days)
         self._bucket_arn, self._bucket_name = str(self._bucket.bucket_arn), str(self._bucket.bucket_name)
         self.path = f"s3://{self._bucket_name}/{self.prefix}"

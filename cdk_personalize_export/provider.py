@@ -17,6 +17,7 @@ from constructs import Construct
 from cdk_personalize_export import _checks, _findings, _function, _options, _permissions, _references, _roles
 from cdk_personalize_export._environment import StackEnvironment
 from cdk_personalize_export._function_policies import FunctionPolicies
+from cdk_personalize_export._schedule_role import ScheduleRole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +46,9 @@ class ExportProvider(Construct):
 
     In a VPC the function must reach Amazon Personalize (interface endpoint `personalize`), AWS Lambda, to hand over to
     itself (interface endpoint `lambda`), AWS CloudFormation, to ask how old a request is and whether it still waits
-    (interface endpoint `cloudformation`; without it the function asks in vain, which costs 10 s of each request), and
-    Amazon S3, where CloudFormation awaits its answer (gateway endpoint `s3`, whose policy must allow `s3:PutObject` on
+    (interface endpoint `cloudformation`; without it the function asks in vain, which costs 10 s of each request), Amazon
+    EventBridge, where somebody listens to events (interface endpoint `events`), and Amazon S3, where CloudFormation
+    awaits its answer (gateway endpoint `s3`, whose policy must allow `s3:PutObject` on
     `arn:aws:s3:::cloudformation-custom-resource-response-*`); or the internet through a NAT gateway. Without the first
     the export fails with `ConnectTimeoutError` once its waiting time is over. Without the last CloudFormation is never
     answered and reports a timeout: the function's log says why.
@@ -141,7 +143,7 @@ class ExportProvider(Construct):
         if function_name_prefix is not None:
             _checks.check_function_name_prefix(function_name_prefix)
         if dead_letter_queue is not None:
-            _checks.check_queue(fifo=bool(dead_letter_queue.fifo))
+            _checks.check_queue("AWS Lambda", fifo=bool(dead_letter_queue.fifo))
         if vpc is not None:
             _function.check_subnets(vpc, vpc_subnets)
         super().__init__(scope, construct_id)
@@ -150,6 +152,7 @@ class ExportProvider(Construct):
         """How many exports of one stack run at a time."""
         self._policies: dict[str, FunctionPolicies] = {}  # by the path of the stack
         self._awaited: dict[str, list[CfnResource]] = {}  # the same
+        self._schedule_roles: dict[str, ScheduleRole] = {}  # the same
         logs_to = log_group or _make_log_group(self, log_retention, log_removal_policy)
         self.role: iam.IRole = _make_role(self) if role is None else _given_role(self, role)
         """The role of the function."""
@@ -248,12 +251,27 @@ class ExportProvider(Construct):
                 "Policy" if here else f"PersonalizeExportPolicy{suffix}",
                 environment=environment,
                 role=self.role,
-                base=[*(self._base if here else []), _permissions.stack_statement(environment.stack.stack_id)],
+                base=self._base if here else [],
                 show=lambda document: self._show(f"RoleStatements{suffix}", document, environment),
             )
             self._policies[environment.path] = known
             if not here:  # the stack may be removed, and others need the function
                 self._permissions_in(self.environment).permit_base()
+        return known
+
+    def _schedule_role_in(self, environment: StackEnvironment) -> ScheduleRole:
+        """Return the role EventBridge Scheduler has for the schedules of a stack."""
+        known = self._schedule_roles.get(environment.path)
+        if known is None:
+            here = environment.path == self.environment.path
+            known = ScheduleRole(
+                self if here else environment.stack,
+                "Schedule" if here else f"PersonalizeExportSchedule{self.resource_id(environment)}",
+                environment=environment,
+                function_arn=self.service_token,
+            )
+            self._schedule_roles[environment.path] = known
+            _function.let_call_itself(self.function)
         return known
 
     def _turn(self, environment: StackEnvironment, last: CfnResource) -> CfnResource | None:

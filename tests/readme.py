@@ -23,7 +23,12 @@ FRAGMENTS = [block for block in blocks("python") if "app.synth()" not in block]
 ELSEWHERE = {
     "make deploy-local": "test_movielens.py runs the first, CI the second",
     "cdk deploy -c dataset=": "test_app.py deploys that app",
+    "schedule=$(aws": "the rest of test_readme.py runs the commands of schedules",
+    "sed ": "the same",
+    "update=": "the same",
     ". .venv/bin/activate": "test_readme_commands.py runs it in a checkout",
     "make replay": "test_readme_commands.py runs it in a checkout",
 }
+(NIGHTLY,) = [fragment for fragment in FRAGMENTS if "nightly = " in fragment]
+NIGHTLY_COMMANDS = [block for block in blocks("sh") if block.startswith(("schedule=$(aws", "sed ", "update="))]
 COMMANDS = [block for block in blocks("sh") if not block.startswith(tuple(ELSEWHERE))]

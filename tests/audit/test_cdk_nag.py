@@ -29,6 +29,7 @@ DEFAULT = {
 FINDINGS: dict[str, dict[str, set[str]]] = {
     "default": DEFAULT,
     "group": DEFAULT,
+    "nightly": DEFAULT,
     "own bucket and key": {
         "AwsSolutions": set(),
         "Serverless": {"LambdaDLQ", "LambdaTracing"},

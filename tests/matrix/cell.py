@@ -20,9 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 os.environ["CDK_VALIDATION"] = "false"  # before the jsii kernel starts, which reads it once
 
-from aws_cdk import App, Aspects, Stack, aws_kms, aws_s3
+from aws_cdk import App, Aspects, Duration, Stack, TimeZone, aws_cloudwatch, aws_events, aws_kms, aws_s3, aws_scheduler
 
-from cdk_personalize_export import DatasetExport, DatasetGroupExport, ExportDestination
+from cdk_personalize_export import (
+    DatasetExport,
+    DatasetGroupExport,
+    ExportDestination,
+    ScheduledDatasetGroupExport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +75,38 @@ def group() -> None:
     app = App()
     DatasetGroupExport(Stack(app, "Group"), "Shop", dataset_group="movies", dataset_types=TYPES)
     _expect_exports(_template(app), 3)
+
+
+def nightly() -> None:
+    """The three datasets of a group on a schedule, with everything that tells of them."""
+    app = App()
+    stack = Stack(app, "Nightly")
+    export = ScheduledDatasetGroupExport(
+        stack,
+        "Nightly",
+        dataset_group="movies",
+        dataset_types=TYPES,
+        schedule=aws_scheduler.ScheduleExpression.cron(hour="3", minute="0", time_zone=TimeZone.EUROPE_BERLIN),
+        time_window=aws_scheduler.TimeWindow.flexible(Duration.minutes(30)),
+        schedule_group=aws_scheduler.ScheduleGroup(stack, "Group"),
+        event_bus=aws_events.EventBus(stack, "Bus"),
+    )
+    export.on_failed("Failed")
+    export.alarm_when_failed("Failing")
+    export.alarm_when_silent("Silent", for_=Duration.hours(26))
+    aws_cloudwatch.Dashboard(stack, "Dashboard", widgets=[export.widgets()])
+    template = _template(app)
+    for kind, number in {
+        "AWS::Scheduler::Schedule": 3,
+        "AWS::Events::Rule": 1,
+        "AWS::CloudWatch::Alarm": 6,
+        "Custom::PersonalizeDatasetExport": 0,
+    }.items():
+        if len(_of_type(template, kind)) != number:
+            raise AssertionError(f"{len(_of_type(template, kind))} resources of type {kind} instead of {number}")
+    (function,) = _of_type(template, "AWS::Lambda::Function")
+    if function["Properties"].get("RecursiveLoop") != "Allow":
+        raise AssertionError(f"the function may not call itself for hours: {function}")
 
 
 def own_key() -> None:
@@ -146,7 +183,7 @@ def _expect_exports(template: dict[str, Any], number: int) -> None:
 
 def main() -> None:
     """Run every scenario; end with 1 when one fails."""
-    scenarios = [readme_example, two_exports, group, own_key]
+    scenarios = [readme_example, two_exports, group, nightly, own_key]
     if "nag" in sys.argv[1:]:
         scenarios.append(cdk_nag)
     with tempfile.TemporaryDirectory() as home:

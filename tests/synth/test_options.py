@@ -7,12 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 import jsii
 import pytest
-from aws_cdk import App, CfnParameter, Duration, Environment, Stack, aws_iam, aws_kms, aws_lambda, aws_s3, aws_sqs
+from aws_cdk import (
+    App,
+    CfnParameter,
+    Duration,
+    Environment,
+    Stack,
+    aws_events,
+    aws_iam,
+    aws_kms,
+    aws_lambda,
+    aws_s3,
+    aws_sqs,
+)
 from aws_cdk.aws_personalize import CfnDatasetGroup
+from aws_cdk.aws_scheduler import ScheduleExpression
 from aws_cdk.aws_ssm import StringParameter
 from constructs import Construct
 
-from cdk_personalize_export import DatasetExport, DatasetGroupExport, ExportDestination, ExportProvider
+from cdk_personalize_export import (
+    DatasetExport,
+    DatasetGroupExport,
+    ExportDestination,
+    ExportProvider,
+    ScheduledDatasetExport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +49,11 @@ def export(stack: Stack, **options: Any) -> DatasetExport:
 
 def group(stack: Stack, **options: Any) -> DatasetGroupExport:
     return DatasetGroupExport(stack, "Shop", **options)
+
+
+def schedule(stack: Stack, **options: Any) -> ScheduledDatasetExport:
+    hourly = ScheduleExpression.rate(Duration.hours(1))
+    return ScheduledDatasetExport(stack, "Hourly", **{"dataset": DATASET, "schedule": hourly, **options})
 
 
 def destination(stack: Stack, **options: Any) -> ExportDestination:
@@ -73,6 +97,20 @@ GROUPS = (
 )
 COUNT = "It must be a whole number, 1 or more: write 5, or leave it out for the default."
 RESERVED = "It must be a whole number, 1 or more: with 0 nothing is exported; leave it out for no limit."
+SCHEDULE = (
+    "It must be a ScheduleExpression of aws_cdk.aws_scheduler: write ScheduleExpression.cron(hour='3', minute='0')."
+)
+WINDOW = (
+    "It must be a TimeWindow of aws_cdk.aws_scheduler: write TimeWindow.flexible(Duration.minutes(30)), or leave it "
+    "out."
+)
+MOMENT = "It must be a datetime: write datetime(2027, 1, 1, tzinfo=timezone.utc), or leave it out."
+SCHEDULES = (
+    "It must be a scheduler.IScheduleGroup: write scheduler.ScheduleGroup.from_schedule_group_arn(self, 'Schedules', "
+    "'nightly')."
+)
+RETRIES = "It must be a whole number, 0 to 10: write 2, or leave it out for that."
+BUS = "It must be an events.IEventBus: write events.EventBus.from_event_bus_arn(self, 'Bus', 'main')."
 
 NOT_A = {  # the rest of the table
     "vpc": "It must be an ec2.IVpc: write ec2.Vpc.from_lookup(self, 'Vpc', vpc_id=...).",
@@ -137,6 +175,24 @@ WRONG: list[tuple[Any, str, Callable[[Stack], Any], str]] = [
     (provider, "reserved_concurrent_executions", lambda _: True, f"True. {RESERVED}"),
     (provider, "max_concurrency", lambda _: 0, f"0. {COUNT}"),
     (provider, "max_concurrency", lambda _: 2.5, f"2.5. {COUNT}"),
+    (schedule, "schedule", lambda _: "rate(1 day)", f"'rate(1 day)'. {SCHEDULE}"),
+    (schedule, "schedule", lambda _: aws_events.Schedule.rate(Duration.days(1)), f"of type _ScheduleProxy. {SCHEDULE}"),
+    (schedule, "schedule", lambda _: None, f"None. {SCHEDULE}"),
+    (schedule, "time_window", lambda _: Duration.hours(1), f"of type Duration. {WINDOW}"),
+    (schedule, "start", lambda _: "2027-01-01", f"'2027-01-01'. {MOMENT}"),
+    (schedule, "end", lambda _: dt.date(2027, 1, 1), f"of type date. {MOMENT}"),
+    (schedule, "enabled", lambda _: None, f"None. {FLAG}"),
+    (schedule, "schedule_group", lambda _: "nightly", f"'nightly'. {SCHEDULES}"),
+    (schedule, "retry_attempts", lambda _: -1, f"-1. {RETRIES}"),
+    (schedule, "retry_attempts", lambda _: 11, f"11. {RETRIES}"),
+    (schedule, "retry_attempts", lambda _: True, f"True. {RETRIES}"),
+    (schedule, "retry_attempts", lambda _: 1.5, f"1.5. {RETRIES}"),
+    (schedule, "retry_attempts", lambda _: None, f"None. {RETRIES}"),
+    (schedule, "max_wait", lambda _: 60, f"60. {DURATION}"),
+    (schedule, "dead_letter_queue", lambda _: "arn:q", f"'arn:q'. {QUEUE.format(repr('arn:q'))}"),
+    (schedule, "event_bus", lambda _: "main", f"'main'. {BUS}"),
+    (export, "event_bus", lambda _: "main", f"'main'. {BUS}"),
+    (group, "event_bus", lambda _: "main", f"'main'. {BUS}"),
 ]  # fmt: skip
 
 

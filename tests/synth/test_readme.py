@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.readme import COMMANDS, ELSEWHERE, FRAGMENTS, PROGRAMS, README, ROOT, blocks
+from tests.readme import COMMANDS, ELSEWHERE, FRAGMENTS, NIGHTLY, PROGRAMS, README, ROOT, blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,12 @@ DOCUMENTS = {
     "The bucket's policy": ("InteractionsDestinationBucketPolicy", "PolicyDocument"),
     "The function's policy": ("PersonalizeExportProviderPolicy", "PolicyDocument"),
 }
+NIGHTLY_PERMISSIONS = re.compile(r"(<!-- nightly permissions -->\n).*?(<!-- end of nightly permissions -->)", re.DOTALL)
+NIGHTLY_DOCUMENTS = {
+    "The role of Scheduler, its trust": ("PersonalizeExportProviderScheduleRole", "AssumeRolePolicyDocument"),
+    "and its policy": ("PersonalizeExportProviderSchedulePolicy", "PolicyDocument"),
+}
+FUNCTION_POLICY = ("PersonalizeExportProviderPolicy", "PolicyDocument")
 
 
 def run(program: str, folder: Path) -> Path:
@@ -52,7 +58,7 @@ def test_every_other_program_runs_in_an_empty_folder(tmp_path: Path) -> None:
 
 
 def test_every_fragment_runs_after_the_first_example_as_it_is_printed(tmp_path: Path) -> None:
-    assert len(FRAGMENTS) == 3
+    assert len(FRAGMENTS) == 4
     run("\n".join([PROGRAMS[0], *FRAGMENTS]), tmp_path)
 
 
@@ -61,10 +67,24 @@ def test_first_example_makes_nine_resources(template: dict[str, Any]) -> None:
 
 
 def test_permissions_in_the_readme_are_the_synthesised_ones(template: dict[str, Any]) -> None:
-    expected = permissions(template)
-    printed = PERMISSIONS.search(README)
-    assert printed, "README.md lacks the permissions markers"
-    assert printed[0] == f"<!-- permissions -->\n{expected}<!-- end of permissions -->"
+    expected = permissions(template, DOCUMENTS)
+    found = PERMISSIONS.search(README)
+    assert found, "README.md lacks the permissions markers"
+    assert found[0] == f"<!-- permissions -->\n{expected}<!-- end of permissions -->"
+
+
+def test_permissions_of_schedules_in_the_readme_are_the_synthesised_ones(
+    template: dict[str, Any], tmp_path: Path
+) -> None:
+    program = f'from aws_cdk import App, Stack\napp = App()\nstack = Stack(app, "Backup")\n{NIGHTLY}\napp.synth()\n'
+    nightly = json.loads((run(program, tmp_path) / "Backup.template.json").read_text(encoding="utf-8"))
+    known = {str(statement["Action"]) for statement in statements(template, *FUNCTION_POLICY)}
+    new = [s for s in statements(nightly, *FUNCTION_POLICY) if str(s["Action"]) not in known]
+    shown_too = f"What the function may do more:\n\n```json\n{printed(new)}\n```\n\n"
+    expected = permissions(nightly, NIGHTLY_DOCUMENTS) + shown_too
+    found = NIGHTLY_PERMISSIONS.search(README)
+    assert found, "README.md lacks the markers of the nightly permissions"
+    assert found[0] == f"<!-- nightly permissions -->\n{expected}<!-- end of nightly permissions -->"
 
 
 PAGES = ["README.md", "docs/proofs.md", "docs/audit.md", "benchmarks/README.md"]
@@ -103,17 +123,24 @@ def test_every_command_is_run_by_some_test() -> None:
     assert len(COMMANDS) == 11
 
 
-def permissions(template: dict[str, Any]) -> str:
-    """Return the Markdown that shows every policy in full."""
-    return "".join(f"{title}:\n\n```json\n{shown(template, *where)}\n```\n\n" for title, where in DOCUMENTS.items())
+def permissions(template: dict[str, Any], documents: dict[str, tuple[str, str]]) -> str:
+    """Return the Markdown that shows policies in full."""
+    return "".join(
+        f"{title}:\n\n```json\n{printed(statements(template, *where))}\n```\n\n" for title, where in documents.items()
+    )
 
 
-def shown(template: dict[str, Any], logical_id: str, name: str) -> str:
+def printed(found: list[dict[str, Any]]) -> str:
+    """Return statements as the README prints them."""
+    return "[\n" + ",\n".join("  " + json.dumps(statement) for statement in found) + "\n]"
+
+
+def statements(template: dict[str, Any], logical_id: str, name: str) -> list[dict[str, Any]]:
     """Return a policy's statements with CloudFormation's functions written as Fn::Sub would take them."""
     pattern = re.compile(rf"{logical_id}[0-9A-F]{{8}}")
     (resource,) = [value for key, value in template["Resources"].items() if pattern.fullmatch(key)]
-    statements = substituted(resource["Properties"][name]["Statement"])
-    return "[\n" + ",\n".join("  " + json.dumps(statement) for statement in statements) + "\n]"
+    found: list[dict[str, Any]] = substituted(resource["Properties"][name]["Statement"])
+    return found
 
 
 def substituted(value: Any) -> Any:

@@ -201,7 +201,6 @@ def test_function_of_another_stack_is_deployed_first_and_permitted_by_the_stack_
     assert [s["Action"] for s in synth(shared).statements("ProviderPolicy")] == [
         "lambda:InvokeFunction",
         ["logs:CreateLogStream", "logs:PutLogEvents"],
-        "cloudformation:DescribeStackResource",
     ]
     (policy,) = synth(exports).of_type("AWS::IAM::ManagedPolicy")
     assert len(policy["PolicyDocument"]["Statement"]) == 4

@@ -14,13 +14,13 @@ from cdk_personalize_export._environment import STACK_HASH_CHARACTERS
 JOB_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
 
 
-@given(stack=st.text(max_size=80), export=st.text(max_size=80))
-def test_default_job_name_prefix_is_always_accepted(stack: str, export: str) -> None:
+@given(stack=st.text(max_size=80), export=st.text(max_size=80), scheduled=st.booleans())
+def test_default_job_name_prefix_is_always_accepted(stack: str, export: str, *, scheduled: bool) -> None:
     part = f"{_checks.job_name_part(stack, _checks.STACK_PART_CHARACTERS)}-{'f' * STACK_HASH_CHARACTERS}"
-    prefix = _checks.default_job_name_prefix(part, export)
+    prefix = _checks.default_job_name_prefix(part, export, scheduled=scheduled)
     assert JOB_NAME.fullmatch(prefix)
     assert prefix.startswith(f"{part}-"), "the wildcard of the function's policy is made of the stack's part"
-    _checks.check_job_name_prefix(prefix)
+    _checks.check_job_name_prefix(prefix, scheduled=scheduled)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_longest_job_name_fits() -> None:
     stack = _checks.STACK_PART_CHARACTERS + len("-") + STACK_HASH_CHARACTERS
     assert stack + len("-") + _checks.EXPORT_PART_CHARACTERS == _checks.JOB_NAME_PREFIX_CHARACTERS
     assert _checks.JOB_NAME_PREFIX_CHARACTERS + len("-") + 12 + len("-") + 4 == _checks.JOB_NAME_CHARACTERS
+    assert len("-20261125T0300") == _checks.SCHEDULED_TIME_CHARACTERS
 
 
 def test_dataset_arn_is_taken_apart() -> None:

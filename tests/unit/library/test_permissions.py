@@ -25,7 +25,7 @@ def grown(*needs: Needs, base: list[Statement] | None = None) -> tuple[FunctionP
     """Return a policy that allows all of `needs`, and the document it stands for."""
     policy, resources = FunctionPolicy(base or []), dict[str, list[str]]()
     for one in needs:
-        for action, arns in policy.add(policy.missing(one)).items():
+        for action, arns in policy.add(policy.missing(one.grants())).items():
             resources.setdefault(action, []).extend(arns)
     return policy, document([*(base or []), *(statement(action, arns) for action, arns in resources.items())])
 
@@ -36,15 +36,17 @@ def size(written: Document) -> int:
 
 def test_policy_allows_what_was_added_and_nothing_else() -> None:
     policy, _ = grown(NEEDS)
-    assert policy.missing(NEEDS) == []
+    assert policy.missing(NEEDS.grants()) == []
     create, describe = "personalize:CreateDatasetExportJob", "personalize:DescribeDatasetExportJob"
-    assert policy.missing(Needs("arn:other", "arn:job-*", "arn:role", tags=False)) == [(create, "arn:other")]
-    assert policy.missing(Needs("arn:dataset", "arn:other-*", "arn:role", tags=False)) == [
+    assert policy.missing(Needs("arn:other", "arn:job-*", "arn:role", tags=False).grants()) == [(create, "arn:other")]
+    assert policy.missing(Needs("arn:dataset", "arn:other-*", "arn:role", tags=False).grants()) == [
         (create, "arn:other-*"),
         (describe, "arn:other-*"),
     ]
-    assert policy.missing(Needs("arn:dataset", "arn:job-*", "arn:other", tags=False)) == [("iam:PassRole", "arn:other")]
-    assert policy.missing(Needs("arn:dataset", "arn:job-*", "arn:role", tags=True)) == [
+    assert policy.missing(Needs("arn:dataset", "arn:job-*", "arn:other", tags=False).grants()) == [
+        ("iam:PassRole", "arn:other")
+    ]
+    assert policy.missing(Needs("arn:dataset", "arn:job-*", "arn:role", tags=True).grants()) == [
         ("personalize:TagResource", "arn:job-*")
     ]
 
