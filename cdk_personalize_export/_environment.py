@@ -83,9 +83,10 @@ class StackEnvironment:
         """Return the ARN of a dataset of the dataset group called `group`."""
         return self._personalize_arn(f"dataset/{group}/{dataset_type}")
 
-    def schedule_group_arn(self, name: str) -> str:
-        """Return the ARN of the schedule group called `name`."""
-        return f"arn:{self.partition}:scheduler:{self.region}:{self.account}:schedule-group/{name}"
+    @property
+    def default_schedule_group_arn(self) -> str:
+        """The ARN of the schedule group every account has."""
+        return f"arn:{self.partition}:scheduler:{self.region}:{self.account}:schedule-group/default"
 
     def _personalize_arn(self, resource: str) -> str:
         return f"arn:{self.partition}:personalize:{self.region}:{self.account}:{resource}"

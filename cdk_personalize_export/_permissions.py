@@ -19,6 +19,7 @@ Conditions = dict[str, dict[str, str]]
 Grant = tuple[str, str]  # an action, and the resource it is allowed on
 
 PERSONALIZE = "personalize.amazonaws.com"
+SCHEDULER = "scheduler.amazonaws.com"
 EVENT_SOURCE = "cdk-personalize-export"
 EVENT_TYPE = "Personalize Dataset Export Job State Change"
 POLICY_CHARACTERS = 6144  # of a managed policy, white space not counted
@@ -196,13 +197,19 @@ def function_statements(function_arn: str, log_group_arn: str) -> list[Statement
     ]
 
 
-def scheduler_conditions(account: str, group_arns: list[str]) -> dict[str, dict[str, object]]:
-    """For whom EventBridge Scheduler may act: schedules of this account, in these schedule groups.
+def schedule_group_conditions(account: str, group_arn: str) -> Conditions:
+    """For whom Scheduler may act: schedules of this account in this group (the confused deputy problem).
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html.
     """
-    arns = group_arns[0] if len(group_arns) == 1 else group_arns
-    return {"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": arns}}
+    return {"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": group_arn}}
+
+
+def scheduler_trust_statement(account: str, group_arn: str) -> Statement:
+    """What a trust policy says of one more schedule group."""
+    conditions = schedule_group_conditions(account, group_arn)
+    trust: Statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": SCHEDULER}}
+    return {**trust, "Condition": conditions}
 
 
 NETWORK_ACTIONS = [

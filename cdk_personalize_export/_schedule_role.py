@@ -6,41 +6,36 @@ stack of the schedules, so that they can name its schedule groups and queues.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import jsii
-from aws_cdk import IStableAnyProducer, Lazy
+from typing import TYPE_CHECKING, cast
 
 from cdk_personalize_export import _permissions, _roles
 
 if TYPE_CHECKING:
+    from aws_cdk import aws_iam as iam
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct, IDependable
 
     from cdk_personalize_export._environment import StackEnvironment
 
-_SCHEDULER = "scheduler.amazonaws.com"
 _DESCRIPTION = "What Amazon EventBridge Scheduler needs to start the scheduled dataset exports"
 
 
 class ScheduleRole:
-    """The role; it grows with every schedule group and queue."""
+    """The role, made for a schedule group; it grows with every further group and queue."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, environment: StackEnvironment, function_arn: str
+        self, scope: Construct, construct_id: str, *, environment: StackEnvironment, function_arn: str, group_arn: str
     ) -> None:
         from aws_cdk import aws_iam  # noqa: PLC0415 - not at import: it costs start-up time
 
-        self._groups, self._queues = _Groups(environment.account), set[str]()
-        role = aws_iam.Role(
-            scope,
-            f"{construct_id}Role",
-            assumed_by=aws_iam.ServicePrincipal(_SCHEDULER, conditions={"StringEquals": Lazy.any(self._groups)}),
-            description=_DESCRIPTION,
+        self._account, self._groups, self._queues = environment.account, {group_arn}, set[str]()
+        trusted = aws_iam.ServicePrincipal(
+            _permissions.SCHEDULER, conditions=_permissions.schedule_group_conditions(self._account, group_arn)
         )
+        self._role = aws_iam.Role(scope, f"{construct_id}Role", assumed_by=trusted, description=_DESCRIPTION)
         statements = [_permissions.allow("lambda:InvokeFunction", function_arn)]
-        self._policy = _roles.managed_policy(scope, f"{construct_id}Policy", _DESCRIPTION, statements, role)
-        self.role_arn = role.role_arn
+        self._policy = _roles.managed_policy(scope, f"{construct_id}Policy", _DESCRIPTION, statements, self._role)
+        self.role_arn: str = self._role.role_arn
 
     @property
     def dependency(self) -> IDependable:
@@ -49,7 +44,10 @@ class ScheduleRole:
 
     def serve(self, group_arn: str) -> None:
         """Let Scheduler act for the schedules of a group."""
-        self._groups.arns.setdefault(group_arn)
+        if group_arn not in self._groups:
+            self._groups.add(group_arn)
+            policy = cast("iam.PolicyDocument", self._role.assume_role_policy)  # every role that is made has one
+            policy.add_statements(*_roles.parsed([_permissions.scheduler_trust_statement(self._account, group_arn)]))
 
     def send_to(self, queue: sqs.IQueue) -> str:
         """Let Scheduler put what it could not deliver into `queue`; return its ARN."""
@@ -60,15 +58,3 @@ class ScheduleRole:
             statements = _permissions.queue_statements(queue_arn, None if key is None else key.key_arn)
             self._policy.add_statements(*_roles.parsed(statements))
         return queue_arn
-
-
-@jsii.implements(IStableAnyProducer)
-class _Groups:
-    """The condition of the trust policy, written down at synthesis, when all schedule groups are known."""
-
-    def __init__(self, account: str) -> None:
-        self._account = account
-        self.arns: dict[str, None] = {}
-
-    def produce(self) -> object:
-        return _permissions.scheduler_conditions(self._account, list(self.arns))["StringEquals"]

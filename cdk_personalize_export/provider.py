@@ -259,8 +259,8 @@ class ExportProvider(Construct):
                 self._permissions_in(self.environment).permit_base()
         return known
 
-    def _schedule_role_in(self, environment: StackEnvironment) -> ScheduleRole:
-        """Return the role EventBridge Scheduler has for the schedules of a stack."""
+    def _schedule_role_in(self, environment: StackEnvironment, group_arn: str) -> ScheduleRole:
+        """Return the role EventBridge Scheduler has for the schedules of a stack, which are in some groups."""
         known = self._schedule_roles.get(environment.path)
         if known is None:
             here = environment.path == self.environment.path
@@ -269,9 +269,11 @@ class ExportProvider(Construct):
                 "Schedule" if here else f"PersonalizeExportSchedule{self.resource_id(environment)}",
                 environment=environment,
                 function_arn=self.service_token,
+                group_arn=group_arn,
             )
             self._schedule_roles[environment.path] = known
             _function.let_call_itself(self.function)
+        known.serve(group_arn)
         return known
 
     def _turn(self, environment: StackEnvironment, last: CfnResource) -> CfnResource | None:

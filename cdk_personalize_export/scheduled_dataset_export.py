@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 DEFAULT_RETRY_ATTEMPTS = 2
 _LONGEST_EVENT_AGE_SECONDS = 24 * 3600  # Scheduler tries no longer to deliver a tick
-_DEFAULT_GROUP = "default"
 _TICK = {"ScheduledTime": "<aws.scheduler.scheduled-time>", "ScheduleArn": "<aws.scheduler.schedule-arn>"}
 
 
@@ -139,7 +138,11 @@ class ScheduledDatasetExport(OneExport):
         waits_seconds = int(_checks.MAX_WAIT_SECONDS if max_wait is None else max_wait.to_seconds())
         self._properties |= {"MaxWaitSeconds": str(waits_seconds), "RetryAttempts": str(retry_attempts)}
         self._window_seconds = window_seconds
-        self._role = self.provider._schedule_role_in(options.environment)  # noqa: SLF001 - one of ours
+        here = options.environment
+        group_arn = (
+            here.default_schedule_group_arn if schedule_group is None else str(schedule_group.schedule_group_arn)
+        )
+        self._role = self.provider._schedule_role_in(here, group_arn)  # noqa: SLF001 - one of ours
         self._delivery = self._delivered(window_seconds + waits_seconds, dead_letter_queue)
         self._schedule = self._make_schedule(schedule, start, end, schedule_group, enabled=enabled)
         if event_bus is not None:
@@ -174,8 +177,6 @@ class ScheduledDatasetExport(OneExport):
     ) -> scheduler.CfnSchedule:
         from aws_cdk.aws_scheduler import CfnSchedule  # noqa: PLC0415 - not at import: it costs start-up time
 
-        here = self._environment
-        self._role.serve(here.schedule_group_arn(_DEFAULT_GROUP) if group is None else str(group.schedule_group_arn))
         minutes = self._window_seconds // 60
         zone = schedule.time_zone
         made = CfnSchedule(

@@ -105,7 +105,7 @@ def nightly(app: App) -> None:
         dead_letter_queue=queue,
     )
     tell = SnsAction(topic)
-    export.on_event("Tell", target=aws_events_targets.SnsTopic(topic))
+    export.on_event("Tell", target=aws_events_targets.SnsTopic(topic, dead_letter_queue=queue))
     export.alarm_when_failed("Failed").add_alarm_action(tell)
     export.alarm_when_silent("Silent", for_=Duration.hours(26)).add_alarm_action(tell)
     aws_cloudwatch.Dashboard(stack, "Dashboard", widgets=[export.widgets()])

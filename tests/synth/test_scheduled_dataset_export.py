@@ -205,8 +205,10 @@ def test_every_group_and_queue_is_permitted_once(stack: Stack, synth: Synthesise
     for number, options in enumerate([{}, {}, {"schedule_group": group}, {"schedule_group": group}]):
         scheduled(stack, f"Nightly{number}", **options, **more)
     result = synth(stack)
-    (statement,) = trust(result)
-    assert statement["Condition"]["StringEquals"]["aws:SourceArn"] == [f"{GROUPS}/default", "${Group.Arn}"]
+    first, second = trust(result)
+    assert first["Condition"]["StringEquals"]["aws:SourceArn"] == f"{GROUPS}/default"
+    arns = {"aws:SourceAccount": "${AWS::AccountId}", "aws:SourceArn": "${Group.Arn}"}
+    assert second == {**first, "Condition": {"StringEquals": arns}}
     assert result.statements("PersonalizeExportProviderSchedulePolicy")[1:] == [
         {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "${Undelivered.Arn}"},
         {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": "${Key.Arn}"},
@@ -266,7 +268,7 @@ def test_function_of_another_stack_gets_its_schedules_a_role_in_theirs(app: App,
     assert "AWS::Scheduler::Schedule" not in synth(shared).types
     assert len([r for r in synth(shared).of_type("AWS::IAM::Role") if "scheduler" in str(r)]) == 0
     assert synth(shared).the("AWS::Lambda::Function")["RecursiveLoop"] == "Allow"
-    assert len(trust(synth(stack))) == 1
+    assert len(trust(synth(stack))) == 2
     assert synth(stack).types.count(SCHEDULE) == 2
     assert stack.dependencies == [shared]
 
