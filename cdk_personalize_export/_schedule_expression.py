@@ -28,10 +28,11 @@ _MINUTES_OF_A_DAY = 24 * 60
 
 @dataclass(frozen=True)
 class Intervals:
-    """How many seconds lie between two ticks, at least and at most; None is unknown, or nothing comes after."""
+    """How many seconds lie between two ticks, at least and at most; None is unknown, or no other comes."""
 
     shortest: int | None
     longest: int | None
+    once: bool = False
 
 
 UNKNOWN = Intervals(None, None)
@@ -49,7 +50,7 @@ def intervals(expression: str, zone: str | None, now: datetime) -> Intervals:
         return Intervals(seconds, seconds)
     if at := _AT.fullmatch(expression):
         _check_at(expression, at[1], place, now)
-        return UNKNOWN
+        return Intervals(None, None, once=True)
     if cron := _CRON.fullmatch(expression):
         return _cron(expression, *cron.groups())
     raise ValueError(

@@ -19,15 +19,25 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = "What Amazon EventBridge Scheduler needs to start the scheduled dataset exports"
 
+_MOST_GROUPS = 6  # each takes some 300 of the 2048 characters of a trust policy
+
 
 class ScheduleRole:
     """The role, made for a schedule group; it grows with every further group and queue."""
 
-    def __init__(
-        self, scope: Construct, construct_id: str, *, environment: StackEnvironment, function_arn: str, group_arn: str
+    def __init__(  # noqa: PLR0913 - parts of a provider
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: StackEnvironment,
+        provider_path: str,
+        function_arn: str,
+        group_arn: str,
     ) -> None:
         from aws_cdk import aws_iam  # noqa: PLC0415 - not at import: it costs start-up time
 
+        self._provider_path = provider_path
         self._account, self._groups, self._queues = environment.account, {group_arn}, set[str]()
         trusted = aws_iam.ServicePrincipal(
             _permissions.SCHEDULER, conditions=_permissions.schedule_group_conditions(self._account, group_arn)
@@ -43,8 +53,18 @@ class ScheduleRole:
         return self._policy
 
     def serve(self, group_arn: str) -> None:
-        """Let Scheduler act for the schedules of a group."""
+        """Let Scheduler act for the schedules of a group.
+
+        Raises:
+            ValueError: There are too many.
+        """
         if group_arn not in self._groups:
+            if len(self._groups) == _MOST_GROUPS:
+                raise ValueError(
+                    f"the schedules of ExportProvider {self._provider_path!r} are in more than {_MOST_GROUPS} schedule "
+                    "groups, which is as many as the trust policy of their role can name: share groups, or give some "
+                    "of the schedules another provider."
+                )
             self._groups.add(group_arn)
             policy = cast("iam.PolicyDocument", self._role.assume_role_policy)  # every role that is made has one
             policy.add_statements(*_roles.parsed([_permissions.scheduler_trust_statement(self._account, group_arn)]))

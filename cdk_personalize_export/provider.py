@@ -46,9 +46,9 @@ class ExportProvider(Construct):
 
     In a VPC the function must reach Amazon Personalize (interface endpoint `personalize`), AWS Lambda, to hand over to
     itself (interface endpoint `lambda`), AWS CloudFormation, to ask how old a request is and whether it still waits
-    (interface endpoint `cloudformation`; without it the function asks in vain, which costs 10 s of each request), Amazon
-    EventBridge, where somebody listens to events (interface endpoint `events`), and Amazon S3, where CloudFormation
-    awaits its answer (gateway endpoint `s3`, whose policy must allow `s3:PutObject` on
+    (interface endpoint `cloudformation`; without it the function asks in vain, which costs 10 s of each request),
+    Amazon EventBridge, where somebody listens to events (interface endpoint `events`), and Amazon S3, where
+    CloudFormation awaits its answer (gateway endpoint `s3`, whose policy must allow `s3:PutObject` on
     `arn:aws:s3:::cloudformation-custom-resource-response-*`); or the internet through a NAT gateway. Without the first
     the export fails with `ConnectTimeoutError` once its waiting time is over. Without the last CloudFormation is never
     answered and reports a timeout: the function's log says why.
@@ -268,6 +268,7 @@ class ExportProvider(Construct):
                 self if here else environment.stack,
                 "Schedule" if here else f"PersonalizeExportSchedule{self.resource_id(environment)}",
                 environment=environment,
+                provider_path=str(self.node.path),
                 function_arn=self.service_token,
                 group_arn=group_arn,
             )

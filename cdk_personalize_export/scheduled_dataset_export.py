@@ -133,7 +133,7 @@ class ScheduledDatasetExport(OneExport):
         if expire_days is not None and apart.longest is not None:
             _checks.check_expiry(expire_days, apart.longest)
         super().__init__(scope, construct_id, options, waits=True, longest_interval=apart.longest)
-        if expire_days is not None and apart.longest is None:
+        if expire_days is not None and apart.longest is None and not apart.once:
             self._warn_of_expiry(expire_days)
         waits_seconds = int(_checks.MAX_WAIT_SECONDS if max_wait is None else max_wait.to_seconds())
         self._properties |= {"MaxWaitSeconds": str(waits_seconds), "RetryAttempts": str(retry_attempts)}

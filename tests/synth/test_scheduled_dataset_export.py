@@ -437,6 +437,24 @@ def test_exports_that_may_expire_before_the_next_one_is_made(stack: Stack, synth
     )
 
 
-def test_exports_that_expire_late_enough_are_no_reason_to_warn(stack: Stack, synth: Synthesise) -> None:
-    scheduled(stack, destination=ExportDestination(stack, "Exports", expire_after=Duration.days(2)))
+@pytest.mark.parametrize("expression", ["rate(1 day)", "at(2100-01-01T00:00:00)"])
+def test_exports_that_expire_late_enough_or_come_once_are_no_reason_to_warn(
+    stack: Stack, synth: Synthesise, expression: str
+) -> None:
+    destination = ExportDestination(stack, "Exports", expire_after=Duration.days(2))
+    scheduled(stack, destination=destination, schedule=ScheduleExpression.expression(expression))
     assert synth(stack).warnings == []
+
+
+def test_more_schedule_groups_than_a_trust_policy_can_name(stack: Stack) -> None:
+    destination = ExportDestination(stack, "Exports")
+    for number in range(6):
+        group = ScheduleGroup(stack, f"Group{number}")
+        scheduled(stack, f"E{number}", destination=destination, schedule_group=group)
+    with pytest.raises(ValueError, match=r".") as refused:
+        scheduled(stack, destination=destination)
+    assert str(refused.value) == (
+        "the schedules of ExportProvider 'Prod/PersonalizeExportProvider' are in more than 6 schedule groups, which is "
+        "as many as the trust policy of their role can name: share groups, or give some of the schedules another "
+        "provider."
+    )
