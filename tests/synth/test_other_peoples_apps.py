@@ -14,9 +14,10 @@ import aws_cdk
 import constructs
 import jsii
 import pytest
-from aws_cdk import App, Stack, aws_iam, aws_lambda, aws_s3
+from aws_cdk import App, Duration, Stack, aws_iam, aws_lambda, aws_s3, aws_sqs
+from aws_cdk.aws_scheduler import ScheduleExpression
 
-from cdk_personalize_export import DatasetExport, ExportDestination, ExportProvider
+from cdk_personalize_export import DatasetExport, ExportDestination, ExportProvider, ScheduledDatasetExport
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesise
@@ -187,6 +188,44 @@ def test_customised_roles_are_not_made_and_their_report_names_every_statement(tm
         "personalize.amazonaws.com",
     ):
         assert needed in report
+
+
+def test_customised_role_of_scheduler_is_not_made_and_the_report_names_what_it_needs(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path))
+    stack = Stack(app, "Prod")
+    central = {"Role": "central-function", "ScheduleRole": "central-scheduler"}
+    aws_iam.Role.customize_roles(
+        stack,
+        use_precreated_roles={
+            **{f"Prod/PersonalizeExportProvider/{role}": name for role, name in central.items()},
+            "Prod/Destination/Role": "central-writer",
+        },
+    )
+    options: dict[str, Any] = {
+        "dataset": DATASET,
+        "schedule": ScheduleExpression.rate(Duration.days(1)),
+        "destination": ExportDestination(stack, "Destination"),
+        "dead_letter_queue": aws_sqs.Queue(stack, "Undelivered"),
+    }
+    ScheduledDatasetExport(stack, "One", **options).on_failed("Tell")
+    ScheduledDatasetExport(stack, "Two", **options)
+    template = app.synth().get_stack_by_name("Prod").template
+    assert not [r for r in template["Resources"].values() if r["Type"].startswith("AWS::IAM")]
+    schedules = [r for r in template["Resources"].values() if r["Type"] == "AWS::Scheduler::Schedule"]
+    assert all("role/central-scheduler" in json.dumps(r["Properties"]["Target"]["RoleArn"]) for r in schedules)
+    report = (tmp_path / "iam-policy-report.txt").read_text()
+    for needed in ("scheduler.amazonaws.com", "sqs:SendMessage", "events:PutEvents", "ListDatasetExportJobs"):
+        assert needed in report
+
+
+def test_role_this_app_cannot_change_is_told_what_ticks_and_events_need(stack: Stack, synth: Synthesise) -> None:
+    role = aws_iam.Role.from_role_arn(stack, "Central", "arn:aws:iam::123456789012:role/central", mutable=False)
+    provider = ExportProvider(stack, "Provider", role=role)
+    schedule = ScheduleExpression.rate(Duration.days(1))
+    ScheduledDatasetExport(stack, "Daily", dataset=DATASET, schedule=schedule, provider=provider).on_failed("Tell")
+    shown = json.dumps(synth(stack).template["Outputs"])
+    assert "events:PutEvents" in shown
+    assert "personalize:ListDatasetExportJobs" in shown
 
 
 def test_provider_of_a_customised_stack_waits_for_the_bucket_policy(stack: Stack, synth: Synthesise) -> None:
