@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local serve replay test check format coverage e2e slow dist browser audit matrix lifecycle mutation benchmark clean
+.PHONY: help deploy-local nightly-local serve replay test check format coverage e2e slow dist browser audit matrix lifecycle mutation benchmark clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +26,9 @@ help:  ## this list
 
 deploy-local: $(VENV)/.local node_modules/.installed  ## a real `cdk deploy` on a local AWS: MovieLens in, CSV out (FAIL=1: one job fails)
 	@$(STEP) $(BIN)/python -m examples.movielens.run $(if $(FAIL),--fail)
+
+nightly-local: $(VENV)/.local node_modules/.installed  ## two ticks of a schedule on a local AWS: a retry, events, metrics, alarms, a chat message
+	@$(STEP) $(BIN)/python -m examples.nightly.run
 
 serve: $(VENV)/.local node_modules/.installed  ## start the local AWS and stay
 	@$(ON_CTRL_C) $(BIN)/python -m personalize_local

@@ -21,40 +21,24 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 
-class MovieLens(cdk.Stack):
-    """Schemas, a dataset group, three datasets imported from S3, an event tracker and three exports.
+GROUP = "movielens"
+
+
+class MovieLensData(cdk.Stack):
+    """Schemas, a dataset group, and three datasets imported from S3.
 
     Args:
         scope: The app or stage.
         construct_id: The stack's id.
         data_bucket: Name of the bucket with ``interactions.csv``, ``items.csv`` and ``users.csv``.
-        generation: Changing it exports the interactions again.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, data_bucket: str, generation: str | None = None) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, data_bucket: str) -> None:
         super().__init__(scope, construct_id)
         self._data_bucket = data_bucket
-        self._group = personalize.CfnDatasetGroup(self, "Group", name="movielens")
+        self._group = personalize.CfnDatasetGroup(self, "Group", name=GROUP)
         self._import_role = self._make_import_role()
-        datasets = {dataset_type: self._make_dataset(dataset_type) for dataset_type in FIELDS}
-
-        tracker = personalize.CfnEventTracker(
-            self, "Tracker", name="movielens", dataset_group_arn=self._group.attr_dataset_group_arn
-        )
-        tracker.node.add_dependency(datasets["Interactions"])  # it records into this dataset
-        cdk.CfnOutput(self, "TrackingId", value=tracker.attr_tracking_id)
-
-        destination = ExportDestination(self, "Exports", prefix="movielens")
-        for dataset_type, dataset in datasets.items():
-            export = DatasetExport(
-                self,
-                f"{dataset_type}Export",
-                dataset=dataset,
-                destination=destination,
-                generation=generation if dataset_type == "Interactions" else None,
-            )
-            cdk.CfnOutput(self, f"{dataset_type}JobArn", value=export.job_arn)
-            cdk.CfnOutput(self, f"{dataset_type}Path", value=export.output_path)
+        self.datasets = {dataset_type: self._make_dataset(dataset_type) for dataset_type in FIELDS}
 
     def _make_dataset(self, dataset_type: str) -> personalize.CfnDataset:
         schema = personalize.CfnSchema(
@@ -102,6 +86,36 @@ class MovieLens(cdk.Stack):
                 )
             },
         )
+
+
+class MovieLens(MovieLensData):
+    """The same, an event tracker and three exports.
+
+    Args:
+        scope: The app or stage.
+        construct_id: The stack's id.
+        data_bucket: As of `MovieLensData`.
+        generation: Changing it exports the interactions again.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, data_bucket: str, generation: str | None = None) -> None:
+        super().__init__(scope, construct_id, data_bucket=data_bucket)
+        tracker = personalize.CfnEventTracker(
+            self, "Tracker", name=GROUP, dataset_group_arn=self._group.attr_dataset_group_arn
+        )
+        tracker.node.add_dependency(self.datasets["Interactions"])  # it records into this dataset
+        cdk.CfnOutput(self, "TrackingId", value=tracker.attr_tracking_id)
+
+        destination = ExportDestination(self, "Exports", prefix="movielens")
+        for dataset_type, dataset in self.datasets.items():
+            export = DatasetExport(
+                self,
+                f"{dataset_type}Export",
+                dataset=dataset,
+                destination=destination,
+                generation=generation if dataset_type == "Interactions" else None,
+            )
+            cdk.CfnOutput(self, f"{dataset_type}JobArn", value=export.job_arn)
 
 
 def main() -> None:

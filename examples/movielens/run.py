@@ -66,10 +66,11 @@ def main() -> int:
         say("Deploying again with another generation: the interactions are")
         say("exported again, the other two exports stay (the local CloudFormation")
         say("lists, and counts, resources that stay as they are as updated, too)")
-        if deploy(aws, generation="with-events") != 0:
+        if deploy(aws, "--context", "generation=with-events") != 0:
             return report_failure(aws, expected=False)
         tables["Interactions"] += [event(number) for number in range(EVENTS)]
-        complete = [show(aws, name, rows) for name, rows in tables.items()]
+        jobs = outputs(aws)
+        complete = [show(aws, name, rows, jobs[f"{name}JobArn"]) for name, rows in tables.items()]
         sum_up(aws, tables, complete=all(complete))
         return 0 if all(complete) else 1
 
@@ -111,16 +112,15 @@ def upload(aws: LocalAws, tables: dict[str, list[data.Row]]) -> None:
         s3.put_object(Bucket=DATA_BUCKET, Key=f"{name.lower()}.csv", Body=data.as_csv(name, rows))
 
 
-def deploy(aws: LocalAws, generation: str | None = None) -> int:
-    """Run the CDK CLI, its output going straight to the terminal."""
+def deploy(aws: LocalAws, *options: str, app: str = "examples.movielens.app") -> int:
+    """Run the CDK CLI on every stack of an app, its output going straight to the terminal."""
     with tempfile.TemporaryDirectory() as output:
         command = [
-            "node", str(ROOT / "node_modules/aws-cdk/bin/cdk"), "deploy", STACK,
-            "--app", shlex.join([sys.executable, "-m", "examples.movielens.app"]), "--output", output,
+            "node", str(ROOT / "node_modules/aws-cdk/bin/cdk"), "deploy", "--all",
+            "--app", shlex.join([sys.executable, "-m", app]), "--output", output,
             "--context", f"data_bucket={DATA_BUCKET}", "--require-approval", "never", "--progress", "events", "--ci",
+            *options,
         ]  # fmt: skip
-        if generation:
-            command += ["--context", f"generation={generation}"]
         return subprocess.run(command, env=aws.environment(), cwd=ROOT, check=False).returncode  # noqa: S603 - our own CLI
 
 
@@ -145,21 +145,21 @@ def event(number: int) -> data.Row:
     return (str(1 + number // EVENTS_PER_CALL), str(1 + number), str(FIRST_EVENT + number), "watch", "1.0")
 
 
-def outputs(aws: LocalAws) -> dict[str, str]:
+def outputs(aws: LocalAws, stack_name: str = STACK) -> dict[str, str]:
     """Return the stack's outputs."""
-    (stack,) = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    (stack,) = aws.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def show(aws: LocalAws, name: str, wanted: list[data.Row]) -> bool:
+def show(aws: LocalAws, name: str, wanted: list[data.Row], job_arn: str) -> bool:
     """Print a job's fields, the first rows of its CSV, and whether it is all there."""
-    values = outputs(aws)
-    job = aws.client("personalize").describe_dataset_export_job(datasetExportJobArn=values[f"{name}JobArn"])
+    personalize = aws.client("personalize")
+    job = personalize.describe_dataset_export_job(datasetExportJobArn=job_arn)["datasetExportJob"]
     print(f"\n{name}")
-    for field, value in job["datasetExportJob"].items():
+    for field, value in job.items():
         print(f"  {field:20} {value}")
 
-    header, exported = read_csv(aws, values[f"{name}Path"])
+    header, exported = read_csv(aws, job["jobOutput"]["s3DataDestination"]["path"])
     print("  " + ",".join(header))
     for row in itertools.islice(exported, 3):
         print("  " + ",".join(row))

@@ -15,6 +15,7 @@ from aws_cdk import App, Stack
 from examples.athena.app import Athena
 from examples.cross_account.app import build
 from examples.hardened.app import Hardened
+from examples.nightly.app import Nightly
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesise
@@ -75,10 +76,24 @@ def test_crawler_reads_the_paths_the_exports_report_and_may_read_them(app: App, 
     assert "CrawlerRoleDefaultPolicy" in result.depends_on("AWS::Glue::Crawler")
 
 
+def test_failed_and_silent_exports_reach_mail_and_chat_the_chat_in_its_own_form(app: App, synth: Synthesise) -> None:
+    result = synth(Nightly(app, "Nightly", dataset_group="movies", email="team@example.com"))
+    assert len(result.of_type("AWS::Scheduler::Schedule")) == 3
+    mail, chat = result.the("AWS::Events::Rule")["Targets"]
+    assert "InputTransformer" not in mail
+    assert '"description":<detail-reason>,' in chat["InputTransformer"]["InputTemplate"]
+    alarms = result.of_type("AWS::CloudWatch::Alarm")
+    assert [alarm["AlarmActions"] for alarm in alarms] == [["${Mail}", "${Chat}"]] * 3
+    assert {alarm["EvaluationPeriods"] for alarm in alarms} == {26}
+    assert result.the("AWS::SNS::Subscription")["Endpoint"] == "team@example.com"
+    assert "AWS::CloudWatch::Dashboard" in result.types
+
+
 @pytest.mark.parametrize(
     ("module", "context", "message"),
     [
         ("hardened", {}, "No dataset group was given: pass -c dataset_group=NAME"),
+        ("nightly", {}, "No dataset group was given: pass -c dataset_group=NAME"),
         ("athena", {}, "No dataset group was given: pass -c dataset_group=NAME"),
         (
             "cross_account",
