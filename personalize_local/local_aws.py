@@ -41,6 +41,7 @@ START_SECONDS = 60
 STOP_SECONDS = 5
 INHERITED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TZ")  # all the server needs
 NO_PROXY = "127.0.0.1,localhost"
+JSII_CACHE = "JSII_RUNTIME_PACKAGE_CACHE_ROOT"
 
 
 class LocalAwsError(Exception):
@@ -132,6 +133,7 @@ class LocalAws:
             **inherited,
             **self.exports(),
             **self._node_environment(),
+            **({} if _can_cache() else {JSII_CACHE: str(self._folder / "jsii")}),
             "CDK_HOME": str(self._folder / "cdk"),  # it caches which account an access key belongs to
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "CDK_DISABLE_VERSION_CHECK": "true",
@@ -304,6 +306,15 @@ class LocalAws:
 def _ending(status: int) -> str:
     """Say how a process ended."""
     return f"exit status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
+
+
+def _can_cache() -> bool:
+    """Tell whether jsii has a place for its packages, without which the CDK does not run: one that is set, or home."""
+    if JSII_CACHE in os.environ:
+        return True
+    wanted = Path(os.path.expanduser("~"), ".cache", "aws", "jsii")  # noqa: PTH111 - Path.expanduser fails without a home
+    there = next(folder for folder in (wanted, *wanted.parents) if folder.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
 
 
 def _remove(path: Path) -> None:

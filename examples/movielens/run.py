@@ -52,13 +52,13 @@ def main() -> int:
         wheel = data.fetch()
         tables = {name: rows(wheel) for name, rows in data.TABLES.items()}
     with LocalAws(iam=True, settings=Settings(job_seconds=1.0, faults=faults)) as aws:
-        say(f"Local AWS at {aws.endpoint}, account {aws.account}, IAM enforced")
+        say(f"Local AWS at {aws.endpoint}, IAM enforced")
         with step("Bootstrapping the CDK"):
             aws.bootstrap()
         with step("Uploading " + listed(f"{len(rows):,} {name.lower()}" for name, rows in tables.items())):
             upload(aws, tables)
 
-        say("Deploying: 3 schemas, dataset group, 3 imports, event tracker, 3 exports")
+        say("Deploying a group of 3 datasets, 3 imports, a tracker, 3 exports")
         if deploy(aws) != 0:
             return report_failure(aws, expected=fail)
         with step(f"Sending {EVENTS} events with PutEvents"):

@@ -302,6 +302,19 @@ def test_nothing_of_the_users_aws_settings_reaches_a_command(aws: LocalAws, monk
     assert environment["AWS_ENDPOINT_URL_S3"] == environment["AWS_ENDPOINT_URL"] == aws.endpoint
 
 
+def test_jsii_gets_a_cache_where_home_can_not_be_written(
+    aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cache = "JSII_RUNTIME_PACKAGE_CACHE_ROOT"
+    monkeypatch.delenv(cache, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "to come"))
+    assert cache not in aws.environment()
+    monkeypatch.setenv("HOME", "/dev/null")
+    assert Path(aws.environment()[cache]).parent == aws.log_path.parent
+    monkeypatch.setenv(cache, "of the user's")
+    assert aws.environment()[cache] == "of the user's"
+
+
 def test_a_function_sees_nothing_of_the_checkout(world: Any) -> None:
     names = world.invoke("import os\ndef handler(event, context):\n    return sorted(os.environ)\n")
     assert "AWS_ENDPOINT_URL" in names
