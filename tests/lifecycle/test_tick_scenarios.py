@@ -81,6 +81,18 @@ def a_tick_delivered_twice_at_once(life: Nights) -> None:
     life.settle()
 
 
+def a_tick_that_comes_after_its_deadline(life: Nights) -> None:
+    life.scheduler.next_delay = 2.0 * HOUR
+    life.tick()
+    life.settle()
+
+
+def a_tick_that_comes_late_in_time(life: Nights) -> None:
+    life.scheduler.next_delay = 50.0 * MINUTE
+    life.tick(SPEC, (2.0 * HOUR, ""))
+    life.settle()
+
+
 def a_job_that_fails_once(life: Nights) -> None:
     life.tick(SPEC, (20.0, FULL), (20.0, ""))
     life.settle()
@@ -148,6 +160,8 @@ SCENARIOS: dict[Callable[[Nights], None], Expected] = {
     two_nights: Expected([SUCCEEDED, SUCCEEDED], 2, 2),
     a_night_that_tells_its_start: Expected([STARTED, SUCCEEDED], 1, 1),
     a_tick_delivered_twice_at_once: Expected([SUCCEEDED, SUCCEEDED], 1, 2),
+    a_tick_that_comes_after_its_deadline: Expected([TIMED_OUT], 0, 1),
+    a_tick_that_comes_late_in_time: Expected([TIMED_OUT], 1, 1),
     a_job_that_fails_once: Expected([SUCCEEDED], 2, 1),
     a_job_that_fails_to_the_end: Expected([FAILED], 2, 1),
     a_job_of_20_minutes: Expected([SUCCEEDED], 1, 2),
