@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cdk_personalize_export import _checks
 from cdk_personalize_export._environment import STACK_HASH_CHARACTERS
+from cdk_personalize_export.handler import identity, schedule
 
 JOB_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
 
@@ -43,6 +44,12 @@ def test_longest_job_name_fits() -> None:
     assert stack + len("-") + _checks.EXPORT_PART_CHARACTERS == _checks.JOB_NAME_PREFIX_CHARACTERS
     assert _checks.JOB_NAME_PREFIX_CHARACTERS + len("-") + 12 + len("-") + 4 == _checks.JOB_NAME_CHARACTERS
     assert len("-20261125T0300") == _checks.SCHEDULED_TIME_CHARACTERS
+
+
+def test_function_takes_of_a_schedule_what_is_allowed_here() -> None:
+    longest = _checks.JOB_NAME_PREFIX_CHARACTERS - _checks.SCHEDULED_TIME_CHARACTERS
+    assert longest == identity.LONGEST_TICK_PREFIX
+    assert schedule.LONGEST_WAIT_SECONDS == _checks.MAX_WAIT_SECONDS
 
 
 def test_dataset_arn_is_taken_apart() -> None:
