@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from account import make_dataset
+from account import Account, make_dataset
 
 from personalize_local import LocalAws, Settings
-from tests.readme import COMMANDS, PROGRAMS, ROOT
+from tests.readme import COMMANDS, NIGHTLY, NIGHTLY_COMMANDS, PROGRAMS, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,3 +91,47 @@ def test_commands_export_a_dataset_show_job_log_and_data_and_leave_nothing_but_t
     assert not [name for name in buckets if name.startswith("backup-")]
     groups = [group["logGroupName"] for group in aws.client("logs").describe_log_groups()["logGroups"]]
     assert not [name for name in groups if "Backup" in name]
+
+
+def test_commands_run_a_schedule_now_pause_it_and_resume_it(aws: LocalAws, tmp_path: Path) -> None:
+    assert (AWS_CLI / "aws").exists(), "the AWS CLI is missing: `make e2e` installs it"
+    app = tmp_path / "app.py"
+    imports = 'from aws_cdk import App, Stack\napp = App()\nstack = Stack(app, "Backup")\n'
+    app.write_text(f"{imports}{NIGHTLY}\napp.synth()\n", encoding="utf-8")
+    aws.bootstrap()
+    account = Account(aws, "", tmp_path)
+    deployed = account.cdk("deploy", "--require-approval", "never", app=str(app))
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    environment = aws.environment()
+    environment["PATH"] = os.pathsep.join([environment["PATH"], os.environ["PATH"], str(AWS_CLI)])
+
+    def run(commands: str) -> None:
+        done = subprocess.run(
+            ["bash", "-euxc", commands], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def schedule() -> dict[str, Any]:
+        scheduler = aws.client("scheduler")
+        (name,) = [
+            found["Name"] for found in scheduler.list_schedules()["Schedules"] if "Interactions" in found["Name"]
+        ]
+        answer: dict[str, Any] = scheduler.get_schedule(Name=name)
+        return {k: v for k, v in answer.items() if k not in {"LastModificationDate", "ResponseMetadata"}}
+
+    look_up, run_now, pause_and_resume = NIGHTLY_COMMANDS
+    pause, resume = pause_and_resume.rstrip().rsplit("\n", 1)
+
+    run(f"{look_up}\n{run_now}\n{run_now}")
+    deadline = time.monotonic() + 60
+    while not any(job["status"] == "ACTIVE" for job in account.jobs()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    names = [job["jobName"] for job in account.jobs() if job["status"] == "ACTIVE"]
+    assert all(re.fullmatch(r"Backup-838557-Inter.*-20\d{6}T\d{4}-[a-z2-7]{12}", name) for name in names)
+    assert names
+
+    before = schedule()
+    run(f"{look_up}\n{pause}")
+    assert schedule() == {**before, "State": "DISABLED"}, "nothing else of the schedule has changed"
+    run(f"{look_up}\n{pause}\n{resume}")
+    assert schedule() == {**before, "State": "ENABLED"}

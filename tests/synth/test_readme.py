@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 
 from tests.readme import COMMANDS, ELSEWHERE, FRAGMENTS, NIGHTLY, PROGRAMS, README, ROOT, blocks
@@ -85,6 +86,13 @@ def test_permissions_of_schedules_in_the_readme_are_the_synthesised_ones(
     found = NIGHTLY_PERMISSIONS.search(README)
     assert found, "README.md lacks the markers of the nightly permissions"
     assert found[0] == f"<!-- nightly permissions -->\n{expected}<!-- end of nightly permissions -->"
+
+
+def test_event_in_the_readme_is_one_the_function_may_send() -> None:
+    (event,) = [json.loads(block) for block in blocks("json") if '"detail-type"' in block]
+    schema = json.loads((ROOT / "docs" / "event.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(event["detail"], schema)
+    assert event["resources"] == [event["detail"]["datasetExportJobArn"], event["detail"]["datasetArn"]]
 
 
 PAGES = ["README.md", "docs/proofs.md", "docs/audit.md", "benchmarks/README.md"]
