@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 from itertools import pairwise
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -62,23 +61,17 @@ def intervals(expression: str, zone: str | None, now: datetime) -> Intervals:
 
 def _zone(name: str | None) -> tzinfo:
     """Return the time zone; UTC stands for one this machine cannot know, as it has no time zones at all."""
+    import zoneinfo  # noqa: PLC0415 - not at import: it costs start-up time
+
     try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        if not _has_zones():
+        return zoneinfo.ZoneInfo(name or "UTC")
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        if not zoneinfo.available_timezones():
             return timezone.utc
     raise ValueError(
         f"the time zone of the schedule is {name!r}. Allowed are the names of the IANA database: write "
         "time_zone=TimeZone.EUROPE_BERLIN."
     )
-
-
-def _has_zones() -> bool:
-    try:
-        ZoneInfo("Europe/Berlin")
-    except ZoneInfoNotFoundError:
-        return False
-    return True
 
 
 def _check_at(expression: str, text: str, place: tzinfo, now: datetime) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import zoneinfo
 from datetime import datetime, timezone
 from itertools import pairwise
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdk_personalize_export import _schedule_expression
 from cdk_personalize_export._schedule_expression import DAY, HOUR, MINUTE, Intervals, intervals
 from personalize_local.extension.schedule_expressions import InvalidExpressionError, parse
 
@@ -140,11 +140,13 @@ def test_time_zone_that_does_not_exist(zone: str) -> None:
     )
 
 
-def test_time_zone_cannot_be_checked_on_a_machine_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(_: str) -> None:
-        raise ZoneInfoNotFoundError
-
-    monkeypatch.setattr(_schedule_expression, "ZoneInfo", none)
+def test_time_zone_cannot_be_checked_on_a_machine_without_any(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setitem(sys.modules, "tzdata", None)  # the package that stands in for the machine's files
+    zoneinfo.reset_tzpath([])
+    request.addfinalizer(zoneinfo.reset_tzpath)
+    zoneinfo.ZoneInfo.clear_cache()
     assert intervals("rate(1 hour)", "Europe/Berlin", NOW) == Intervals(HOUR, HOUR)
 
 
