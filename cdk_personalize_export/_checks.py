@@ -373,6 +373,15 @@ def check_expiry(expire_days: int, longest_interval: float) -> None:
         )
 
 
+def check_metric(name: str, allowed: Sequence[str]) -> None:
+    """Refuse a metric the function does not write."""
+    if name not in allowed:
+        raise ValueError(
+            f"metric {name!r} is none the function writes. Allowed are {', '.join(allowed)}; write one of these, or "
+            "use metric_failed and the like."
+        )
+
+
 def check_outcomes_are_known(what: str, *, wait: bool) -> None:
     """Refuse to tell an outcome nobody waits for."""
     if not wait:

@@ -318,6 +318,7 @@ class OneExport(Exports):
         self._tell(EventBus=bus_arn, ConstructPath=str(self.node.path))
 
     def metric(self, metric_name: str, **options: Any) -> cloudwatch.Metric:  # noqa: ANN401 - as above
+        _checks.check_metric(metric_name, _telling.METRICS)
         _checks.check_outcomes_are_known("a metric", wait=self._waits)
         dimension = f"{self._environment.stack.stack_name}/{self._export_id}"
         self._tell(Metrics=dimension)

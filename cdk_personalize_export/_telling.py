@@ -28,6 +28,7 @@ STARTED, NOT_SUCCEEDED = ("STARTED",), ("FAILED", "TIMED_OUT")
 SUCCEEDED: Sequence[str] = ("SUCCEEDED",)
 ANY: Sequence[str] = ()
 COUNTS = ("Succeeded", "Failed", "TimedOut")
+METRICS = (*COUNTS, "Duration", "Attempts")
 _HALF = 12  # of the 24 columns of a dashboard
 
 

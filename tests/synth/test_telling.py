@@ -215,6 +215,15 @@ def test_metric_is_of_this_export_and_is_written_from_then_on(  # noqa: PLR0913,
     assert told(synth(stack)) == [{"Metrics": "Prod/Export"}]
 
 
+@pytest.mark.parametrize("make", [deployed, scheduled, group])
+def test_metric_the_function_does_not_write(stack: Stack, make: Callable[..., Any]) -> None:
+    export = make(stack)
+    assert refusal(lambda: export.metric("failed")) == (
+        "metric 'failed' is none the function writes. Allowed are Succeeded, Failed, TimedOut, Duration, Attempts; "
+        "write one of these, or use metric_failed and the like."
+    )
+
+
 def test_metrics_need_no_permission(stack: Stack, synth: Synthesise) -> None:
     scheduled(stack)
     without = synth(stack).of_type("AWS::IAM::ManagedPolicy")
