@@ -354,6 +354,12 @@ def silence_hours(seconds: float, longest_interval: float | None) -> int:
             "back 7 days at most: write Duration.hours(26)."
         )
     hours = int(seconds // HOUR_SECONDS)
+    if longest_interval is not None and longest_interval >= LONGEST_SILENCE_HOURS * HOUR_SECONDS:
+        raise ValueError(
+            f"the schedule exports every {longest_interval / DAY_SECONDS:g} days, and a CloudWatch alarm looks back 7 "
+            "days at most, so it would go off between two exports, whatever for_ is. Use alarm_when_failed, or export "
+            "more often."
+        )
     if longest_interval is not None and seconds <= longest_interval:
         raise ValueError(
             f"for_ is {hours} hours, but the schedule exports every {longest_interval / HOUR_SECONDS:g} hours, so the "

@@ -402,6 +402,14 @@ def test_silence_that_every_night_brings(stack: Stack) -> None:
     )
 
 
+def test_silence_of_what_comes_once_a_week(stack: Stack) -> None:
+    weekly = ScheduleExpression.cron(week_day="SUN", hour="3", minute="0")
+    assert refusal(lambda: scheduled(stack, schedule=weekly).alarm_when_silent("Silent", for_=Duration.days(7))) == (
+        "the schedule exports every 7 days, and a CloudWatch alarm looks back 7 days at most, so it would go off "
+        "between two exports, whatever for_ is. Use alarm_when_failed, or export more often."
+    )
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
