@@ -114,7 +114,11 @@ _PASS_ROLE, _PUT_EVENTS = "iam:PassRole", "events:PutEvents"
 _ASK_CLOUDFORMATION = "cloudformation:DescribeStackResource"
 _CONDITIONS: dict[str, Conditions] = {
     _PASS_ROLE: {"StringEquals": {"iam:PassedToService": PERSONALIZE}},
-    _PUT_EVENTS: {"StringEquals": {"events:source": EVENT_SOURCE, "events:detail-type": EVENT_TYPE}},
+    # Lists, says the service authorization reference: a request may hold several events. Right for one event as well.
+    _PUT_EVENTS: {
+        "ForAllValues:StringEquals": {"events:source": EVENT_SOURCE, "events:detail-type": EVENT_TYPE},
+        "Null": {"events:source": "false", "events:detail-type": "false"},
+    },
 }
 EVERYTHING = "*"
 

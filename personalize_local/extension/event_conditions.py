@@ -1,7 +1,8 @@
 """The condition keys of `PutEvents`, which ministack leaves out: what the events say they are and where from.
 
-See https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html. Events that differ in one request
-give a key several values, which `StringEquals` alone does not match (inferred: AWS may judge each event).
+See https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html. Both keys are lists, says AWS: one
+request may hold events that differ, which `StringEquals` alone does not match. Whether AWS judges each event by itself
+is unknown.
 """
 
 from __future__ import annotations

@@ -125,10 +125,11 @@ def test_function_may_send_these_events_to_this_bus_and_no_others(
             "Action": "events:PutEvents",
             "Resource": DEFAULT_BUS,
             "Condition": {
-                "StringEquals": {
+                "ForAllValues:StringEquals": {
                     "events:source": "cdk-personalize-export",
                     "events:detail-type": "Personalize Dataset Export Job State Change",
-                }
+                },
+                "Null": {"events:source": "false", "events:detail-type": "false"},
             },
         }
     ]
