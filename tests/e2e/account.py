@@ -36,9 +36,10 @@ class Account:
     dataset_arn: str
     output: Path
 
-    def cdk(self, *arguments: str, app: str = "app.py") -> subprocess.CompletedProcess[str]:
+    def cdk(self, *arguments: str, app: str = "app.py", module: str = "") -> subprocess.CompletedProcess[str]:
         """Run the CDK CLI on an app, or on what one was synthesised into; return what it printed and its status."""
-        runs = app if Path(app).is_dir() else shlex.join([sys.executable, app])
+        program = ["-m", module] if module else [app]
+        runs = app if Path(app).is_dir() else shlex.join([sys.executable, *program])
         command = [
             "node", str(ROOT / "node_modules/aws-cdk/bin/cdk"), *arguments,
             "--app", runs, "--output", str(self.output / "cdk.out"), "--ci",
@@ -109,13 +110,23 @@ def make_dataset(aws: LocalAws) -> str:
 
 def make_items(aws: LocalAws) -> str:
     """Make an empty items dataset in the same group and return its ARN."""
-    personalize = aws.client("personalize")
-    fields = [{"name": "ITEM_ID", "type": "string"}, {"name": "GENRES", "type": "string", "categorical": True}]
-    text = json.dumps({**SCHEMA, "name": "Items", "fields": fields})
-    schema = personalize.create_schema(name="items", schema=text)["schemaArn"]
+    return _make(
+        aws, "Items", {"name": "ITEM_ID", "type": "string"}, {"name": "GENRES", "type": "string", "categorical": True}
+    )
+
+
+def make_users(aws: LocalAws) -> str:
+    """Make an empty users dataset in the same group and return its ARN."""
+    return _make(aws, "Users", {"name": "USER_ID", "type": "string"}, {"name": "AGE", "type": "int"})
+
+
+def _make(aws: LocalAws, dataset_type: str, *fields: dict[str, Any]) -> str:
+    personalize, name = aws.client("personalize"), dataset_type.lower()
+    text = json.dumps({**SCHEMA, "name": dataset_type, "fields": fields})
+    schema = personalize.create_schema(name=name, schema=text)["schemaArn"]
     (group,) = personalize.list_dataset_groups()["datasetGroups"]
     dataset: str = personalize.create_dataset(
-        name="items", schemaArn=schema, datasetGroupArn=group["datasetGroupArn"], datasetType="Items"
+        name=name, schemaArn=schema, datasetGroupArn=group["datasetGroupArn"], datasetType=dataset_type
     )["datasetArn"]
     wait_for(lambda: personalize.describe_dataset(datasetArn=dataset)["dataset"]["status"] == "ACTIVE")
     return dataset

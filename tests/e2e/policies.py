@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from account import Account
 
 SIMULATOR = Path(__file__).with_name("iam_simulate.mjs")
-PERSONALIZE = "personalize.amazonaws.com"
+PERSONALIZE, SCHEDULER = "personalize.amazonaws.com", "scheduler.amazonaws.com"
+SERVICES = {PERSONALIZE: "Personalize", SCHEDULER: "Scheduler"}
 _HASH = re.compile(r"[0-9A-F]{8}$")
 
 Document = dict[str, Any]
@@ -101,9 +102,9 @@ class Question:
     @property
     def name(self) -> str:
         """What this asks, without the names of this one run."""
-        session = self.principal.startswith("arn:aws:sts:")
-        who = "Personalize" if not session else "the function" if "ProviderRole" in self.principal else "the role"
-        return f"{who}: {self.action} on {kind_of(self.resource)}"
+        roles = {"ProviderRole": "the function", "ScheduleRole": "the schedule"}
+        role = next((who for part, who in roles.items() if part in self.principal), "the role")
+        return f"{SERVICES.get(self.principal, role)}: {self.action} on {kind_of(self.resource)}"
 
     def as_json(self) -> dict[str, Any]:
         """Write it for the simulator."""
@@ -124,6 +125,8 @@ class Question:
 
 def kind_of(arn: str) -> str:
     """Return what an ARN names."""
+    if arn == "*":
+        return "everything"
     service, rest = arn.split(":", 5)[2], arn.split(":", 5)[5]
     if service == "s3":
         return "objects" if "/" in rest else "the bucket"
@@ -131,7 +134,7 @@ def kind_of(arn: str) -> str:
 
 
 def questions(calls: Iterable[dict[str, Any]], policies: Policies, *, home: str, foreign: str) -> list[Question]:
-    """Return what was asked in a run, once each: every call of the function, of the roles and of Personalize.
+    """Return what was asked in a run, once each: every call of a role or of a service.
 
     Args:
         calls: What the local AWS recorded.
@@ -142,7 +145,7 @@ def questions(calls: Iterable[dict[str, Any]], policies: Policies, *, home: str,
     asked: dict[str, Question] = {}
     for call in calls:
         role = _role_of(call["principal"])
-        if f"{role} policy" not in policies.documents and call["principal"] != PERSONALIZE:
+        if f"{role} policy" not in policies.documents and call["principal"] not in SERVICES:
             continue  # the CDK, the test itself
         for resource in call["resources"]:
             for question in _asked(call, role, resource, policies):
@@ -157,7 +160,7 @@ def _asked(call: dict[str, Any], role: str, resource: str, policies: Policies) -
     own = f"{role} policy"
     holder = resource.partition("/")[0] if call["service"] == "s3" else resource
     base = Question(call["principal"], call["action"], resource, call["context"], (), None, (own,), "")
-    if call["principal"] == PERSONALIZE:
+    if call["principal"] in SERVICES:
         name = f"{resource} trust" if call["service"] == "sts" else f"{holder} policy"
         yield base.but(resource_policy=name, meant=(name,))
     elif call["service"] == "kms":

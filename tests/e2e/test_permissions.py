@@ -27,6 +27,7 @@ STACK_HASH = "17b760"
 EXPORTS = ("Default", "OwnBucket", "OwnKey", "OwnRole", "Imported", "Foreign")
 FOREIGN, ANOTHER_ACCOUNT = "of-another-account", "111111111111"
 SOURCE_ACCOUNT = "aws:sourceaccount"
+DAY = 86400
 PRINTED = r"cannot change (.*?)\. Exports fail.*?are in it:\n(\[\n.*?\n\])"
 ELSEWHERE = "made-elsewhere"
 ELSEWHERE_ROLE = f"arn:aws:iam::000000000000:role/{ELSEWHERE}"
@@ -135,6 +136,27 @@ def deploy_everything(account: Account) -> None:
     parts = [*(f"{name}Export" for name in EXPORTS), "Interactions", "Items"]
     assert outcomes == dict.fromkeys(f"Owned-{STACK_HASH}-{part}" for part in parts)
     send_a_request_nobody_waits_for(account)
+    let_nights_pass(account)
+
+
+def let_nights_pass(account: Account) -> None:
+    """Let a schedule have its export made and told; then one that finds no function any more, and tells a queue."""
+
+    def has_been(action: str) -> bool:
+        return any(call["action"] == action and call["allowed"] for call in account.aws.calls())
+
+    account.aws.advance_clock(DAY)
+    wait_for(lambda: has_been("events:PutEvents"), seconds=90)
+    resources = account.aws.client("cloudformation").describe_stack_resources(StackName="Owned")["StackResources"]
+    (function,) = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::Lambda::Function"]
+    account.aws.client("lambda").delete_function(FunctionName=function)
+    account.aws.advance_clock(DAY)
+
+    def is_undeliverable() -> bool:
+        account.aws.advance_clock(DAY / 4)  # Scheduler tries again and again, for half a day here
+        return has_been("sqs:SendMessage")
+
+    wait_for(is_undeliverable, seconds=90)
 
 
 def send_a_request_nobody_waits_for(account: Account) -> None:
@@ -228,11 +250,15 @@ def near_misses(question: Question) -> dict[str, Question]:
                 attempts["without TLS"] = question.but(context={**context, "aws:SecureTransport": "false"})
         case "cloudformation:DescribeStackResource":
             attempts["of another stack"] = question.but(resource=resource.replace("/Owned/", "/Other/"))
-        case "lambda:InvokeFunction":
-            attempts["of another function"] = question.but(resource=f"{resource}2")
+        case "events:PutEvents":
+            attempts["of another source"] = question.but(context={**context, "events:source": "another"})
+            attempts["of another type"] = question.but(context={**context, "events:detail-type": "another"})
+            attempts["on another bus"] = question.but(resource=f"{resource}2")
+        case "lambda:InvokeFunction" | "sqs:SendMessage":
+            attempts["of another one"] = question.but(resource=f"{resource}2")
         case "logs:PutLogEvents" | "logs:CreateLogStream":
             attempts["of another group"] = question.but(resource=resource.replace("ProviderLogs", "OtherLogs"))
-        case _ if resource.split(":")[2] == "personalize":
+        case _ if resource.startswith("arn:aws:personalize:"):
             other = re.sub("(dataset|dataset-export-job)/(shop|Owned)", r"\1/Other", resource)
             attempts["of another stack"] = question.but(resource=other)
     return attempts

@@ -10,11 +10,20 @@ from __future__ import annotations
 import os
 
 import aws_cdk as cdk
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_sqs as sqs
 
-from cdk_personalize_export import DatasetExport, DatasetGroupExport, ExportDestination, ExportProvider
+from cdk_personalize_export import (
+    DatasetExport,
+    DatasetGroupExport,
+    ExportDestination,
+    ExportProvider,
+    ScheduledDatasetExport,
+)
 
 IMPORTED_BUCKET = "made-elsewhere"
 IMPORTED_ROLE = "made-elsewhere"
@@ -72,6 +81,16 @@ def main() -> None:
     datasets = str(app.node.try_get_context("further_datasets")).split(",")
     place = ExportDestination(stack, "GroupPlace", prefix="group")
     DatasetGroupExport(stack, "Group", datasets=datasets, destination=place, provider=provider, wait=False)
+    nightly = ScheduledDatasetExport(
+        stack,
+        "Nightly",
+        dataset=str(app.node.try_get_context("dataset")),
+        schedule=scheduler.ScheduleExpression.cron(hour="3", minute="0"),
+        destination=place,
+        provider=provider,
+        dead_letter_queue=sqs.Queue(stack, "Dead"),
+    )
+    nightly.on_event("Told", target=targets.SqsQueue(sqs.Queue(stack, "Queue")))
     app.synth()
 
 
