@@ -36,8 +36,8 @@ serve: $(VENV)/.local node_modules/.installed  ## start the local AWS and stay
 replay: $(VENV)/.local  ## a CloudFormation event through the real handler: EVENT=create, or a file (ARGS="--job-seconds 2000")
 	@$(BIN)/python -m tools.replay $(or $(EVENT),create) $(ARGS)
 
-test: $(VENV)/.test node_modules/.installed  ## the fast tests
-	@$(STEP) $(BIN)/python -m pytest -n 2 -m "not e2e and not slow and not audit and not browser"
+test: $(VENV)/.test node_modules/.installed  ## the fast tests (COVERAGE=1: with branch coverage of handler and library)
+	@$(STEP) $(BIN)/python -m pytest -n 2 -m "not e2e and not slow and not audit and not browser" $(if $(COVERAGE),--cov --cov-report=term-missing)
 
 check: $(VENV)/.test  ## ruff (all rules) and mypy (strict)
 	@$(BIN)/ruff check .
@@ -55,7 +55,7 @@ e2e: $(VENV)/.test node_modules/.installed .cache/awscli/.installed .cache/javas
 	@$(STEP) $(BIN)/python -m pytest -m e2e
 
 slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
-	@$(STEP) $(BIN)/python -m pytest -m slow
+	@$(STEP) $(BIN)/python -m pytest -n 2 -m slow
 
 lifecycle: $(VENV)/.test  ## the lifecycle model for as long as you like (EXAMPLES=5000)
 	@LIFECYCLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest tests/lifecycle/test_model.py -m slow

@@ -45,11 +45,11 @@ EXPLAINED = Path(__file__).with_name("explained.txt")
 OUTCOME = ROOT / ".cache" / "mutation.json"
 LEAST_PERCENT = 95
 PROCESSES = 2
-SLOWEST_TEST_SECONDS = 0.8  # what only slower tests would notice counts as survived
-LONGEST_CPU_SECONDS = 8.0  # of one test: a mutant that loops for ever is stopped
-MOST_TEST_SECONDS = 6  # a mutant meets the most telling tests, up to these seconds of them
+SLOWEST_TEST_SECONDS = 2.5  # what only slower tests would notice counts as survived
+LONGEST_CPU_SECONDS = 20.0  # of one test: a mutant that loops for ever is stopped
+MOST_TEST_SECONDS = 15  # a mutant meets the most telling tests, up to these seconds of them
 EXAMPLES = 25  # of a property
-LONGEST_WALL_SECONDS = 150.0  # of all: one that waits for ever, too
+LONGEST_WALL_SECONDS = 300.0  # of all: one that waits for ever, too
 SURVIVED, KILLED, CRASHED = 0, 1, 70
 ALREADY_IMPORTED = "ignore::pytest.PytestAssertRewriteWarning"  # on purpose: a fork starts with the imports done
 QUIET = ["-s", "-x", "-o", "addopts=--import-mode=importlib", "-p", "no:terminal", "-p", "no:cacheprovider"]
