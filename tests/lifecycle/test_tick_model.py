@@ -21,7 +21,7 @@ from tests.lifecycle.lifecycle_world import World
 from tests.lifecycle.test_model import MISFORTUNE, Lifecycle
 from tests.lifecycle.test_model import Misfortune as OfBoth
 
-FAST_EXAMPLES, SLOW_EXAMPLES = 40, 300
+FAST_EXAMPLES, SLOW_EXAMPLES = 40, 150
 FAST_STEPS, SLOW_STEPS = 30, 50
 MINUTE = 60
 PAUSES = st.sampled_from([1, 30, 60, 600, 1800, HOUR, 4 * HOUR, 24 * HOUR])
@@ -60,6 +60,15 @@ def failing_jobs(times: int, seconds: float) -> OfTicks:
     return lambda world, _: world.trouble.jobs.extend([(seconds, "Insufficient privileges.")] * times)
 
 
+def dying_runs(times: int) -> OfTicks:
+    """The next runs die at once; three are all that Lambda makes of one event."""
+
+    def strikes(world: World, _: Scheduler) -> None:
+        world.trouble.crash_at.update({world.outside_calls + number: "before" for number in range(times)})
+
+    return strikes
+
+
 def name_taken(attempt: str, reason: str) -> OfTicks:
     """Somebody else has started a job with the very name the newest tick is going to use."""
 
@@ -79,6 +88,7 @@ OF_TICKS: st.SearchStrategy[OfTicks] = st.one_of(
     st.builds(bus_in_trouble, st.lists(EVENTS, min_size=1, max_size=12)),
     st.builds(failing_lists, st.lists(LISTS, min_size=1, max_size=3)),
     st.builds(failing_jobs, st.integers(1, 4), st.sampled_from([1.0, 100.0, 1000.0])),
+    st.builds(dying_runs, st.sampled_from([1, 2, 3])),
     st.builds(name_taken, st.sampled_from(["", "-2"]), st.sampled_from(["", "no"])),
 )
 
