@@ -143,10 +143,12 @@ def test_time_zone_that_does_not_exist(zone: str) -> None:
 def test_time_zone_cannot_be_checked_on_a_machine_without_any(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setitem(sys.modules, "tzdata", None)  # the package that stands in for the machine's files
+    for name in ["tzdata", *(name for name in sys.modules if name.startswith("tzdata."))]:
+        monkeypatch.setitem(sys.modules, name, None)  # the package that stands in for the machine's files
     zoneinfo.reset_tzpath([])
     request.addfinalizer(zoneinfo.reset_tzpath)
     zoneinfo.ZoneInfo.clear_cache()
+    assert zoneinfo.available_timezones() == set()
     assert intervals("rate(1 hour)", "Europe/Berlin", NOW) == Intervals(HOUR, HOUR)
 
 
