@@ -70,7 +70,7 @@ browser: $(VENV)/.test  ## hostile web pages in a real browser, against the loca
 audit: $(VENV)/.audit .cache/checkov/.installed  ## cdk-nag (five packs), cdk-preflight, cfn-lint, Checkov and the CDK's own validation
 	@$(BIN)/python -m pytest tests/audit
 
-benchmark: $(VENV)/.test node_modules/.installed .cache/benchmarks/.installed  ## this library against its rivals, half an hour (QUICK=1: five minutes)
+benchmark: $(VENV)/.audit node_modules/.installed .cache/benchmarks/.installed  ## this library against its rivals, half an hour (QUICK=1: five minutes)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 mutation: $(VENV)/.mutation  ## mutation testing of the handler: every survivor explained, 95 % killed (MODULE=answer: one module)

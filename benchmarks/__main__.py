@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import deployments, goals, picture, report, synthesis
+from benchmarks import deployments, goals, picture, report, schedules, synthesis
 from benchmarks.processes import ROOT, environment, interleave, ratios, run, say, summaries, summary
 from personalize_local import LocalAws
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 README = HERE / "README.md"
-PARTS = ("counts", "synth", "imports", "waiting", "deployments", "local")
+PARTS = ("counts", "synth", "imports", "waiting", "deployments", "schedules", "local")
 ROWS = (50_000, 500_000, 5_000_000)
 QUICK_ROUNDS = 2
 
@@ -51,7 +51,7 @@ def main() -> int:
             drawn = picture.svg(results, {**synthesis.RIVALS, **synthesis.FLOORS}, theme)
             (folder / f"results-{name}.svg").write_text(drawn)
     if not given.quick:
-        README.write_text(goals.shown_in(README.read_text(), results))
+        README.write_text(schedules.shown_in(goals.shown_in(README.read_text(), results), results))
     sys.stdout.write(report.text(results) + goals.table(results) + f"\nwritten to {folder}\n")
     return 0
 
@@ -65,6 +65,7 @@ def measure(kept: dict[str, Any], parts: tuple[str, ...], rounds: int, *, quick:
         "imports": lambda: imports(rounds),
         "waiting": lambda: run("waiting_process.py"),
         "deployments": lambda: deployments.measure(rounds, quick=quick),
+        "schedules": schedules.measure,
         "local": lambda: local(rounds, ROWS[:2] if quick else ROWS),
     }
     for part in parts:

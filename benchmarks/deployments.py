@@ -57,10 +57,10 @@ class Target:
 
 
 @contextlib.contextmanager
-def target(job_seconds: float = JOB_SECONDS) -> Iterator[Target]:
+def target(job_seconds: float = JOB_SECONDS, settings: Settings | None = None) -> Iterator[Target]:
     """Start a local AWS with a dataset, on which every job takes as long."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
-    settings = Settings(job_seconds=job_seconds, resource_seconds=0.0)
+    settings = settings or Settings(job_seconds=job_seconds, resource_seconds=0.0)
     with BenchmarkAws(iam=True, settings=settings) as aws:
         aws.bootstrap()
         yield Target(aws, make_dataset(aws), itertools.count())
@@ -100,6 +100,22 @@ def deploy(on: Target, rival: str, count: int) -> Figures:
         RuntimeError: It failed; the message has what the CLI said.
     """
     stack = f"Bench{next(on.numbers)}"
+    before = {job["datasetExportJobArn"] for job in jobs_of(on.aws)}
+    started = time.perf_counter()
+    run_cdk(on, rival, count, stack)
+    seconds = time.perf_counter() - started
+    jobs = [job for job in jobs_of(on.aws) if job["datasetExportJobArn"] not in before]
+    if len(jobs) != count:
+        raise RuntimeError(f"deploying {rival} started {len(jobs)} jobs instead of {count}")
+    return _figures(on.aws, stack, jobs, seconds)
+
+
+def run_cdk(on: Target, rival: str, count: int, stack: str) -> None:
+    """Deploy with the CDK CLI.
+
+    Raises:
+        RuntimeError: It failed; the message has what the CLI said.
+    """
     output = OUTPUT / stack
     app = f"{shlex.quote(sys.executable)} benchmarks/deploy_app.py {rival} {count} {stack}"
     command = [
@@ -108,18 +124,11 @@ def deploy(on: Target, rival: str, count: int) -> Figures:
     ]  # fmt: skip
     variables = {**environment(), **on.aws.environment(), "PYTHONPATH": str(ROOT), "CDK_VALIDATION": "false"}
     variables["BENCHMARK_DATASET"] = on.dataset_arn
-    before = {job["datasetExportJobArn"] for job in _jobs(on.aws)}
-    started = time.perf_counter()
     done = subprocess.run(  # noqa: S603 - the project's own CLI
         command, env=variables, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
-    seconds = time.perf_counter() - started
     if done.returncode:
         raise RuntimeError(f"deploying {rival} failed:\n{done.stdout}{done.stderr}")
-    jobs = [job for job in _jobs(on.aws) if job["datasetExportJobArn"] not in before]
-    if len(jobs) != count:
-        raise RuntimeError(f"deploying {rival} started {len(jobs)} jobs instead of {count}")
-    return _figures(on.aws, stack, jobs, seconds)
 
 
 def _figures(aws: LocalAws, stack: str, jobs: list[dict[str, Any]], deploy_seconds: float) -> Figures:
@@ -148,7 +157,8 @@ def _moments(events: list[dict[str, Any]], kind: str, status: str) -> list[float
     return [moment.timestamp() for moment in moments]
 
 
-def _jobs(aws: LocalAws) -> list[dict[str, Any]]:
+def jobs_of(aws: LocalAws) -> list[dict[str, Any]]:
+    """Return the export jobs there are."""
     personalize = aws.client("personalize")
     pages = personalize.get_paginator("list_dataset_export_jobs").paginate()
     return [job for page in pages for job in page["datasetExportJobs"]]

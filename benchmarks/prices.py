@@ -12,6 +12,10 @@ PRICES = {
     "Lambda, per request": 0.0000002,
     "Step Functions, per state transition": 0.000025,
     "EventBridge, per rule invocation of Lambda": 0.0,
+    "EventBridge, per custom event": 0.000001,
+    "EventBridge Scheduler, per invocation": 0.000001,
+    "CloudWatch, per custom metric and month, by the hour": 0.30,
+    "CloudWatch, per alarm and month": 0.10,
 }
 MEMORY_GB = 0.125  # 128 MB, the least Lambda has and what everybody here uses
 CALL_SECONDS = 0.15  # a warm function that makes one call (assumed, for the rivals that only look and end)
@@ -37,4 +41,27 @@ def rivals(seconds: float) -> dict[str, float]:
         "C Step Functions, 30 s": looking(0, 3, int(seconds / 30)),
         "E sleeping Lambda (15 min at most)": sleeping(min(seconds, 900), 1),
         "F crhelper, 2 min": looking(1, 0, int(seconds / 120)),
+    }
+
+
+NIGHTS, NIGHTLY_JOB_SECONDS, HOURS_A_MONTH = 30, 1200, 720
+RUNS_PER_JOB = 2  # ours hands over once in 20 minutes
+METRICS = 5
+
+
+def nightly(datasets: int) -> dict[str, float]:
+    """Return what a month of nightly exports costs whom, and what telling costs ours: free tiers left out."""
+    ticks = NIGHTS * datasets
+    scheduler = ticks * PRICES["EventBridge Scheduler, per invocation"]
+    starting = CALL_SECONDS * MEMORY_GB * PRICES["Lambda, arm64, per GB-second"] + PRICES["Lambda, per request"]
+    events = ticks * PRICES["EventBridge, per custom event"]
+    hours = NIGHTS / HOURS_A_MONTH  # a metric costs in the hours that have data
+    metrics = METRICS * datasets * PRICES["CloudWatch, per custom metric and month, by the hour"] * hours
+    return {
+        "scheduled_ours": scheduler + ticks * sleeping(NIGHTLY_JOB_SECONDS, RUNS_PER_JOB),
+        "scheduler_target": scheduler,
+        "scheduled_lambda": scheduler + ticks * starting,
+        "events": events,
+        "metrics": metrics,
+        "silence alarms": datasets * PRICES["CloudWatch, per alarm and month"],
     }

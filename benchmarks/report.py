@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-PARTS = ("counts", "synth", "ratios", "imports", "waiting", "deployments", "local")
+PARTS = ("counts", "synth", "ratios", "imports", "waiting", "deployments", "schedules", "local")
 COUNTED = ("resources", "template_bytes", "jsii_calls")  # the times of that run are those of a kernel that counts
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import synthesis
+from benchmarks import schedules, synthesis
 from benchmarks.rivals import existing_app
 
 if TYPE_CHECKING:
@@ -86,3 +86,16 @@ def test_rival_can_be_built_into_an_app_that_has_a_vpc_and_a_function(
     assert "AWS::EC2::VPC" in result.types
     assert sum(result.types.count(kind) for kind in EXPORTS) == 3
     assert sum("VpcConfig" in function for function in result.of_type("AWS::Lambda::Function")) == 1
+
+
+@pytest.mark.parametrize("name", schedules.RIVALS)
+def test_rival_on_a_schedule_has_one_for_each_export_and_shares_the_rest(
+    name: str, stack: Stack, synth: Synthesise
+) -> None:
+    build(name, stack, 3)
+    result = synth(stack)
+    assert {found["ScheduleExpression"] for found in result.of_type("AWS::Scheduler::Schedule")} == {"rate(1 minute)"}
+    assert result.types.count("AWS::Scheduler::Schedule") == 3
+    assert result.types.count("AWS::S3::Bucket") == 1
+    assert ("AWS::Lambda::Function" in result.types) is (name != "scheduler_target")
+    assert "personalize:CreateDatasetExportJob" in str(result.template["Resources"])

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from benchmarks import goals, picture, prices, processes, report, synthesis
+from benchmarks import goals, picture, prices, processes, report, schedules, synthesis
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -69,6 +69,26 @@ def test_an_hour_of_sleeping_costs_its_gigabyte_seconds_and_requests() -> None:
 def test_a_poll_of_the_provider_framework_costs_two_functions_and_one_transition() -> None:
     function = 0.15 * 0.125 * 0.0000166667 + 0.0000002
     assert prices.rivals(3600)["A provider framework, 30 s"] == pytest.approx(120 * (2 * function + 0.000025))
+
+
+def test_a_month_of_nights_costs_what_the_functions_run_and_telling_what_cloudwatch_bills() -> None:
+    found = prices.nightly(3)
+    scheduler = 90 * 0.000001
+    assert found["scheduler_target"] == pytest.approx(scheduler)
+    assert found["scheduled_ours"] == pytest.approx(scheduler + 90 * (1200 * 0.125 * 0.0000133334 + 2 * 0.0000002))
+    assert found["scheduled_lambda"] == pytest.approx(scheduler + 90 * (0.15 * 0.125 * 0.0000133334 + 0.0000002))
+    assert found["metrics"] == pytest.approx(15 * 0.30 * 30 / 720)
+    assert found["silence alarms"] == pytest.approx(0.30)
+
+
+def test_figures_of_schedules_are_shown_beside_each_other_once_they_are_measured(results: dict[str, Any]) -> None:
+    readme = "before\n<!-- schedules -->\nold\n<!-- /schedules -->\nafter\n"
+    assert schedules.shown_in(readme, {}) == readme
+    shown = schedules.shown_in(readme, results)
+    assert "| resources | 13 |" in shown
+    assert "old" not in shown
+    assert shown.startswith("before\n")
+    assert shown.endswith("\nafter\n")
 
 
 def test_growth_is_the_difference_between_two_sizes_per_export() -> None:
