@@ -78,7 +78,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "s3_service_context",
     ),
     CONCURRENCY: ("run_reentrant", "spawn_background"),
-    LAMBDA_RUNTIME: ("Worker", "execution_credentials", "invalidate_worker"),
+    LAMBDA_RUNTIME: ("Worker", "Worker._drain_stderr_bounded", "execution_credentials", "invalidate_worker"),
     RESPONSES: ("get_account_id", "get_region", "request_scope"),
     ROUTER: ("SERVICE_PATTERNS", "extract_access_key_id", "extract_region"),
     CHANGE_SETS: ("_deploy_stack_async",),

@@ -37,6 +37,8 @@ def register(log: CallLog) -> None:
     _repair_buckets()
     _end_workers_of_deleted_functions()
     _tell_functions_their_log_group()
+    worker = patches.load(patches.LAMBDA_RUNTIME).Worker
+    worker._drain_stderr_bounded = patiently(worker._drain_stderr_bounded)  # noqa: SLF001 - no public interface
     _check_log_permissions(log)
 
 
@@ -181,6 +183,18 @@ def _tell_functions_their_log_group() -> None:
 
     worker_class = patches.load(patches.LAMBDA_RUNTIME).Worker
     worker_class._spawn = make(worker_class._spawn)  # noqa: SLF001 - ministack has no public interface
+
+
+def patiently(drain: Callable[..., str]) -> Callable[..., str]:
+    """Wait longer for what a function printed last: on a busy machine 5 ms without a line are not the end.
+
+    What came later was shown, and counted as metrics, with the next invocation only.
+    """
+
+    def collect(worker: Any, **_waits: float) -> str:
+        return drain(worker, first_line_wait=0.1, idle_confirm=0.1, hard_cap=2.0)
+
+    return collect
 
 
 def _log_group(config: Mapping[str, Any]) -> str:
