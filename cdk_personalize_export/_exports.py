@@ -341,7 +341,9 @@ class OneExport(Exports):
         """Make an alarm that goes off when no export has succeeded for a time, also when nothing happens at all.
 
         A new alarm has seen no success yet, so it goes off within minutes of its first deployment, and ends with the
-        first export that succeeds: start one after the deployment.
+        first export that succeeds: start one after the deployment. It goes off up to two hours late, as CloudWatch
+        looks at some data points more than the alarm has (inferred from
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html).
 
         Args:
             construct_id: The id of the alarm.
