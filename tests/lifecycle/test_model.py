@@ -28,7 +28,7 @@ from tests.lifecycle.lifecycle_cloudformation import CloudFormation, Spec
 from tests.lifecycle.lifecycle_world import World
 
 HOUR = 3600
-FAST_EXAMPLES, SLOW_EXAMPLES = 100, 1000
+FAST_EXAMPLES, SLOW_EXAMPLES = 50, 1000
 FAST_STEPS, SLOW_STEPS = 40, 60
 SECONDS = st.sampled_from([1, 5, 20, 60, 100, 300, 800, 870, 1000, 3000, 3400])
 JOB_SECONDS = st.sampled_from([0.5, 5.0, 30.0, 61.0, 200.0, 842.0, 1500.0, 3355.0, 3500.0, 8000.0])

@@ -147,7 +147,12 @@ SCENARIOS: dict[Callable[[Life], None], Expected] = {
     job_of_60_minutes_in_links: Expected(3, 1, 6),
     job_longer_than_the_deadline: Expected(2, 1, 2),
 }
-LONG = [job_of_20_minutes, job_of_60_minutes_in_links]
+LONG = [
+    job_of_20_minutes,
+    job_of_60_minutes_in_links,
+    job_longer_than_the_deadline,
+    move_to_another_function_that_fails,
+]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tests.lifecycle.lifecycle_world import World
 from tests.lifecycle.test_model import MISFORTUNE, Lifecycle
 from tests.lifecycle.test_model import Misfortune as OfBoth
 
-FAST_EXAMPLES, SLOW_EXAMPLES = 40, 150
+FAST_EXAMPLES, SLOW_EXAMPLES = 12, 150
 FAST_STEPS, SLOW_STEPS = 30, 50
 MINUTE = 60
 PAUSES = st.sampled_from([1, 30, 60, 600, 1800, HOUR, 4 * HOUR, 24 * HOUR])

@@ -172,7 +172,7 @@ SCENARIOS: dict[Callable[[Nights], None], Expected] = {
     a_deployment_in_between: Expected([SUCCEEDED], 2, 2),
     permissions_that_take_a_minute: Expected([SUCCEEDED], 1, 1),
 }
-LONG = [a_job_of_20_minutes, the_job_before_still_runs]
+QUICK = [a_night, a_tick_delivered_twice_at_once, a_tick_that_comes_after_its_deadline, a_job_that_fails_once]
 
 
 def world_of(scenario: Callable[[Nights], None], crash: tuple[int, str] | None = None) -> World:
@@ -227,7 +227,7 @@ def test_nights_take_these_jobs_and_invocations_and_tell_these_outcomes(scenario
 
 @pytest.mark.parametrize(
     "scenario",
-    [pytest.param(scenario, marks=pytest.mark.slow if scenario in LONG else ()) for scenario in SCENARIOS],
+    [pytest.param(scenario, marks=() if scenario in QUICK else pytest.mark.slow) for scenario in SCENARIOS],
     ids=lambda scenario: scenario.__name__,
 )
 def test_a_crash_at_any_call_of_a_tick_makes_no_difference(scenario: Callable[[Nights], None]) -> None:
