@@ -20,7 +20,7 @@ from . import identity
 from .errors import PASSING, RefusedError, ServiceErrors, code_of, may_have_been_heard, text_of, verdict
 from .outbound import NoAnswerError, server_time
 from .properties import Export
-from .waiting import POLL_SECONDS, TimeBudget
+from .waiting import POLL_SECONDS, DeadlineReachedError, TimeBudget
 
 ACTIVE, FAILED = "ACTIVE", "CREATE FAILED"
 ATTRIBUTES = (  # in the order of Job
@@ -282,6 +282,8 @@ class Jobs:
             raise RefusedError(f"All {identity.LAST_ATTEMPT} attempts have failed. Fix: change the generation.")
         if wanted.siblings:
             self._await_turn(wanted)
+        if self._time.over():
+            raise DeadlineReachedError  # the looks before took until then
         name = identity.attempt_name(wanted.physical_id, attempt)
         new = self._create(wanted, name)
         self._accepted = name

@@ -1049,3 +1049,13 @@ def test_a_generation_that_was_exported_before_joins_its_old_job(outbound: FakeO
         run(outbound, event("create", server.url, Generation=generation))
     assert outbound.personalize.count(CREATE) == 2
     assert server.answers[0] == server.answers[2]
+
+
+def test_looks_that_take_until_the_deadline_start_no_job(outbound: FakeOutbound, server: AnswerServer) -> None:
+    def slowly(when: str) -> None:
+        outbound.time += 30 * (when == "before call")
+
+    outbound.effect = slowly
+    run(outbound, event("create", server.url, MaxWaitSeconds="60"))
+    assert outbound.personalize.count(CREATE) == 0
+    assert server.answer["Reason"].startswith("There was no dataset export job to wait for")
