@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/personalize/latest/dg/API_CreateDatasetExportJob.htm
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ ARN_CHARACTERS = 256
 PATH_CHARACTERS = 256
 BUCKET_NAME_CHARACTERS = 63
 GENERATION_CHARACTERS = 256
+FOLDER_CHARACTERS, FOLDER_HASH_CHARACTERS = 128, 8
 GROUP_NAME_CHARACTERS = 63
 TAGS = 50
 TAG_KEY_CHARACTERS = 128
@@ -395,6 +397,28 @@ def check_outcomes_are_known(what: str, *, wait: bool) -> None:
             f"{what} is used with wait=False, which waits for nothing, so nobody learns how the job ends. Leave wait "
             "out, or use on_started."
         )
+
+
+def check_manifest(*, wait: bool, foreign_bucket: str | None) -> None:
+    """Refuse manifests that nobody would write; `foreign_bucket` is a bucket of another account."""
+    if not wait:
+        raise ValueError(
+            "a manifest is wanted together with wait=False, which waits for nothing, so nobody would write it when the "
+            "job is ACTIVE. Leave wait out, or export to an ExportDestination without manifest=True and ask for no "
+            "manifest_path."
+        )
+    if foreign_bucket is not None:
+        raise ValueError(
+            f"a manifest is wanted in bucket {foreign_bucket!r} of another account, where the function of this account "
+            "may neither list nor write. Export to a bucket of this account, from which S3 Replication can copy to the "
+            "other one, or leave manifest=True out."
+        )
+
+
+def folder_name(text: str) -> str:
+    """Return `text` as one segment of an object key; what has to be changed for that gets a hash of the whole."""
+    name = _NOT_IN_JOB_NAMES.sub("-", text)[:FOLDER_CHARACTERS]
+    return name if name == text else f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:FOLDER_HASH_CHARACTERS]}"
 
 
 def whole_days(option: str, seconds: float) -> int:

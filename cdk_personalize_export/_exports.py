@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
     from aws_cdk.aws_personalize import CfnDataset
     from aws_cdk.interfaces.aws_personalize import IDatasetRef
+    from constructs import IConstruct
 
     from cdk_personalize_export.ingestion_mode import IngestionMode
 
@@ -56,6 +57,7 @@ class Options:
         job_name_prefix: str | None,
         tags: Mapping[str, str] | None,
         scheduled: bool,
+        wait: bool = True,
     ) -> Options:
         """Check them.
 
@@ -76,7 +78,7 @@ class Options:
             _checks.check_job_name_prefix(job_name_prefix, scheduled=scheduled)
         if tags is not None:
             _checks.check_tags(tags)
-        check_shared(environment, destination, provider)
+        check_shared(environment, destination, provider, wait=wait)
         return cls(
             environment=environment,
             dataset_arn=arn,
@@ -298,7 +300,7 @@ class OneExport(Exports):
         return {self.node.id: self}
 
     def _tell(self, **properties: str) -> None:
-        """Let the function tell something more, once."""
+        """Tell the function more, once."""
         new = {name: value for name, value in properties.items() if name not in self._told}
         if new:
             self._told |= new
@@ -312,10 +314,52 @@ class OneExport(Exports):
             return
         here, given = self._environment, self._event_bus
         bus_arn = here.default_event_bus_arn if given is None else str(given.event_bus_arn)
-        policy = self.provider._permissions_in(here).permit_events(bus_arn)  # noqa: SLF001
+        self._wait_for(self.provider._permissions_in(here).permit_events(bus_arn))  # noqa: SLF001
+        self._tell(EventBus=bus_arn, ConstructPath=str(self.node.path))
+
+    def _wait_for(self, policy: IConstruct | None) -> None:
         if policy is not None and policy is not self._permit.policy:
             self.resource.node.add_dependency(policy)
-        self._tell(EventBus=bus_arn, ConstructPath=str(self.node.path))
+
+    @property
+    def manifests_path(self) -> str:
+        """Where the manifests of this export are, one `<job name>.json` for each job, where it has some."""
+        return f"{self.destination.path}{_permissions.MANIFESTS}{self._folder}/"
+
+    @property
+    def latest_path(self) -> str:
+        """Where `symlink.txt` names the objects of the newest export, for a table, where this export has manifests."""
+        return f"{self.destination.path}{_permissions.POINTERS}{self._folder}/latest/"
+
+    @property
+    def daily_path(self) -> str:
+        """Where `dt=<YYYY-MM-DD>/symlink.txt` names the objects of the last export of each day in UTC, likewise."""
+        return f"{self.destination.path}{_permissions.POINTERS}{self._folder}/daily/"
+
+    @property
+    def _folder(self) -> str:
+        return _checks.folder_name(f"{self._environment.job_name_part}-{self._export_id}")
+
+    def _record(self) -> None:
+        """Let the function write manifests.
+
+        Raises:
+            ValueError: Nobody would write them.
+        """
+        if "Manifest" in self._told:
+            return
+        here, destination = self._environment, self.destination
+        destination._check_manifest(here, wait=self._waits)  # noqa: SLF001 - one of ours
+        self._wait_for(self.provider._permissions_in(here).permit_manifests(destination))  # noqa: SLF001
+        destination._permit_manifests_in_key(self.provider.role)  # noqa: SLF001 - one of ours
+        self._tell(Manifest=self._folder)
+
+    def _begin(self) -> None:
+        """Tell and permit what the options ask for, once the resource is there."""
+        if self.destination.manifest:
+            self._record()
+        if self._event_bus is not None:
+            self._tell_events()
 
     def metric(self, metric_name: str, **options: Any) -> cloudwatch.Metric:  # noqa: ANN401 - as above
         _checks.check_metric(metric_name, _telling.METRICS)
@@ -422,14 +466,20 @@ class GroupAlarms:
 
 
 def check_shared(
-    environment: StackEnvironment, destination: ExportDestination | None, provider: ExportProvider | None
+    environment: StackEnvironment,
+    destination: ExportDestination | None,
+    provider: ExportProvider | None,
+    *,
+    wait: bool = True,
 ) -> None:
-    """Refuse a destination or a provider of another Region, as far as that is known."""
+    """Refuse a destination or a provider of another Region, as far as that is known, and manifests nobody writes."""
     here = environment
     for what, shared in (("ExportDestination", destination), ("ExportProvider", provider)):
         if shared is not None:
             there = shared.environment
             _checks.check_same_region(what, there.path, there.region, stack=here.path, stack_region=here.region)
+    if destination is not None and destination.manifest:
+        destination._check_manifest(here, wait=wait)  # noqa: SLF001 - one of ours
 
 
 def _export_id(scope: Construct, construct_id: str, environment: StackEnvironment) -> str:

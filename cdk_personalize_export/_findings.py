@@ -30,6 +30,10 @@ JOBS = (
     "The name of an export job ends in a hash of the stack id, which exists from the deployment on, and in the number "
     "of the attempt; all begin with this prefix."
 )
+MANIFESTS = (
+    "The names of manifests end in that of a job, those of the objects beside them in a day; all begin with this "
+    "prefix."
+)
 NO_RESOURCE = "AWS lets these actions be allowed only on all resources: they have no resource-level permissions."
 
 _PSEUDO_PARAMETER = re.compile(r"\$\{Token\[AWS\.(\w+)\.\d+\]\}")

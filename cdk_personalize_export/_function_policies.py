@@ -78,6 +78,17 @@ class FunctionPolicies:
         """Let the function send events to a bus; return the policy that permits it, if there is one to wait for."""
         return self._policy(_permissions.event_grants(bus_arn)).construct
 
+    def permit_manifests(self, destination: ExportDestination) -> IConstruct | None:
+        """Let the function write manifests to a destination; return the policy, as `permit_events` does."""
+        place = destination._bucket_arn, destination.prefix  # noqa: SLF001 - not the user's business
+        policy = self._policy(_permissions.manifest_grants(*place, destination._object_key_arn))  # noqa: SLF001
+        for objects in _permissions.manifest_objects(*place):
+            destination._when_named(  # noqa: SLF001
+                lambda objects=objects: self._acknowledge(policy, objects, _findings.MANIFESTS),  # type: ignore[misc]
+                self._environment.stack,
+            )
+        return policy.construct
+
     def _policy(self, grants: list[_permissions.Grant]) -> _Policy:
         """Return the policy that allows `grants`, grown or made for it."""
         for policy in self._policies:
@@ -110,7 +121,7 @@ class FunctionPolicies:
     def _make_managed(
         self,
         content: _permissions.FunctionPolicy,
-        growing: dict[str, iam.PolicyStatement],
+        growing: dict[_permissions.Action, iam.PolicyStatement],
         statements: list[iam.PolicyStatement],
     ) -> _Policy:
         number = len(self._policies) + 1
@@ -145,7 +156,7 @@ class _Policy:
     def __init__(  # noqa: PLR0913 - what differs between managed, inline and printed ones
         self,
         content: _permissions.FunctionPolicy,
-        statements: dict[str, iam.PolicyStatement],
+        statements: dict[_permissions.Action, iam.PolicyStatement],
         add_statement: Callable[[iam.PolicyStatement], object],
         *,
         construct: IConstruct | None = None,

@@ -159,6 +159,7 @@ _RULES = {
     "wait": _FLAG,
     "require_source_account": _FLAG,
     "permissions_in_place": _FLAG,
+    "manifest": _FLAG,
     "max_wait": _DURATION,
     "expire_after": _DURATION,
     "max_concurrency": _COUNT,

@@ -11,12 +11,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Statement = dict[str, Any]
 Document = dict[str, Any]
 Conditions = dict[str, dict[str, str]]
-Grant = tuple[str, str]  # an action, and the resource it is allowed on
+
+
+class Below(NamedTuple):
+    """An action on a bucket, allowed for keys that begin with a prefix."""
+
+    action: str
+    prefix: str
+
+
+Action = str | Below
+Grant = tuple[Action, str]  # an action, and the resource it is allowed on
 
 PERSONALIZE = "personalize.amazonaws.com"
 SCHEDULER = "scheduler.amazonaws.com"
@@ -28,6 +38,8 @@ POLICIES_PER_ROLE = 10
 
 _KEY_ACTIONS = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ListGrants"]
 _DATASET_GROUP_KEY_ACTION = "kms:GenerateDataKeyWithoutPlaintext"
+_MANIFEST_KEY_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
+MANIFESTS, POINTERS = "_manifests/", "hive/"  # below the prefix of a destination
 _TOKEN = re.compile(r"\$\{Token\[(?P<name>[^\]]*)\]\}")
 _PSEUDO_PARAMETER_CHARACTERS = 14  # "ap-northeast-1"; account ids have 12, partitions fewer
 _REFERENCE_CHARACTERS = 160  # the ARN of a dataset has at most 139, that of a role or function 128
@@ -150,11 +162,40 @@ def event_grants(bus_arn: str) -> list[Grant]:
     return [(_PUT_EVENTS, bus_arn)]
 
 
+def manifest_objects(bucket_arn: str, prefix: str) -> list[str]:
+    """Return which objects the function writes where exports have manifests."""
+    return [f"{bucket_arn}/{prefix}{folder}*" for folder in (MANIFESTS, POINTERS)]
+
+
+def manifest_grants(bucket_arn: str, prefix: str, key_arn: str | None) -> list[Grant]:
+    """Return what the function needs to write manifests: it lists what jobs wrote, and reads none of it.
+
+    S3 asks for `s3:GetObject` where an object is looked at, or replaced under a condition:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html. Which actions on the key writing
+    takes is in https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html.
+    """
+    manifests, pointers = manifest_objects(bucket_arn, prefix)
+    key: list[Grant] = [(action, key_arn) for action in _MANIFEST_KEY_ACTIONS] if key_arn else []
+    put = "s3:PutObject"
+    return [
+        (Below("s3:ListBucket", prefix), bucket_arn),
+        (put, manifests),
+        (put, pointers),
+        ("s3:GetObject", pointers),
+        *key,
+    ]
+
+
+def manifest_key_statements(principal_arn: str) -> list[Statement]:
+    """What the policy of the key lets the function do, where exports have manifests."""
+    return [allow(_MANIFEST_KEY_ACTIONS, "*", Principal={"AWS": principal_arn})]
+
+
 class FunctionPolicy:
     """One policy of the function, growing with every export; order is the order of first use."""
 
     def __init__(self, base: list[Statement]) -> None:
-        self._resources: dict[str, dict[str, None]] = {}
+        self._resources: dict[Action, dict[str, None]] = {}
         self.characters = _characters(document(base))
         """Its size at deployment, from above: what a token becomes is not known yet."""
 
@@ -168,18 +209,20 @@ class FunctionPolicy:
         listed = sum(_characters(arn) + len(",") for _, arn in grants)
         return listed + sum(_characters(statement(action, [])) + len(",") for action in new_statements)
 
-    def add(self, grants: list[Grant]) -> dict[str, list[str]]:
+    def add(self, grants: list[Grant]) -> dict[Action, list[str]]:
         """Allow `grants` as well; return the new resources by action."""
         self.characters += self.characters_of(grants)
-        added: dict[str, list[str]] = {}
+        added: dict[Action, list[str]] = {}
         for action, arn in grants:
             self._resources.setdefault(action, {})[arn] = None
             added.setdefault(action, []).append(arn)
         return added
 
 
-def statement(action: str, resources: list[str]) -> Statement:
+def statement(action: Action, resources: list[str]) -> Statement:
     """Return the statement that lets the function use `action`."""
+    if isinstance(action, Below):
+        return allow(action.action, resources, Condition={"StringLike": {"s3:prefix": f"{action.prefix}*"}})
     condition = _CONDITIONS.get(action)
     return allow(action, resources) if condition is None else allow(action, resources, Condition=condition)
 

@@ -111,6 +111,7 @@ class DatasetExport(OneExport):
             job_name_prefix=job_name_prefix,
             tags=tags,
             scheduled=False,
+            wait=wait,
         )
         if event_bus is not None:
             _checks.check_outcomes_are_known("event_bus", wait=wait)
@@ -125,8 +126,7 @@ class DatasetExport(OneExport):
         earlier = self.provider._turn(environment, self._resources[-1]) if wait else None  # noqa: SLF001
         if earlier is not None:
             _create_after(self._resources[0], earlier)
-        if event_bus is not None:
-            self._tell_events()
+        self._begin()
 
     def _add_resources(self, properties: dict[str, Any], links: list[dict[str, str]]) -> list[CfnResource]:
         given = {"ServiceToken": self.provider.service_token, **properties}
@@ -178,6 +178,18 @@ class DatasetExport(OneExport):
     def output_path(self) -> str:
         """Where the job writes, `s3://bucket/prefix/job name/`; AWS does not document the names of the objects."""
         return self._attribute("OutputPath")
+
+    @cached_property
+    def manifest_path(self) -> str:
+        """Where the manifest of the job is, `s3://bucket/prefix/_manifests/<export>/<job name>.json`.
+
+        Whoever asks for it has one written, see `manifest` of `ExportDestination`.
+
+        Raises:
+            ValueError: with `wait=False`, or a bucket of another account: nobody would write it.
+        """
+        self._record()
+        return self._attribute("ManifestPath")
 
     @cached_property
     def kms_key_arn(self) -> str:

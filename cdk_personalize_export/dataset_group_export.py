@@ -90,7 +90,7 @@ class DatasetGroupExport(GroupExports):
         )
         environment = StackEnvironment.of(scope)
         found = chosen(environment, datasets, dataset_group, dataset_types)
-        check_shared(environment, destination, provider)
+        check_shared(environment, destination, provider, wait=wait)
         at_most = DEFAULT_MAX_CONCURRENCY if provider is None else provider.max_concurrency
         _checks.check_max_concurrency(max_concurrency, at_most, wait=wait)
         super().__init__(scope, construct_id, destination, provider)

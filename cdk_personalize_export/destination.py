@@ -62,6 +62,11 @@ class ExportDestination(Construct):
             demand it, and try it first: if Personalize does not set them, every export fails.
         permissions_in_place: Whether the permissions this app cannot write are already there. Default: False. True
             leaves out the warnings and outputs, and changes nothing else.
+        manifest: Whether each job that becomes `ACTIVE` gets a manifest, a JSON file with the job and the objects it
+            wrote, and whether each export has files that name the objects of its newest job, and of the last one of
+            each day, for tables. Default: False; what needs them asks for them by itself. Set it to know which objects
+            are an export, and that it is complete. The function may then list what is below `prefix`, and write
+            `<prefix>/_manifests/` and `<prefix>/hive/`. Not with `wait=False`, nor in a bucket of another account.
         server_access_logs_bucket: Where S3 logs the access to the bucket that is made. Default: nowhere, because logs
             need a bucket that only you can choose. Not with `bucket`.
         expire_after: After how many days objects in the bucket that is made expire; a day later they are gone for
@@ -83,6 +88,7 @@ class ExportDestination(Construct):
         dataset_group_key: kms.IKey | None = None,
         require_source_account: bool = False,
         permissions_in_place: bool = False,
+        manifest: bool = False,
         server_access_logs_bucket: s3.IBucket | None = None,
         expire_after: Duration | None = None,
     ) -> None:
@@ -94,6 +100,7 @@ class ExportDestination(Construct):
             dataset_group_key=dataset_group_key,
             require_source_account=require_source_account,
             permissions_in_place=permissions_in_place,
+            manifest=manifest,
             server_access_logs_bucket=server_access_logs_bucket,
             expire_after=expire_after,
         )
@@ -112,8 +119,13 @@ class ExportDestination(Construct):
         used_key = key
         if key is None and given_bucket is not None and given_bucket.encryption_key is not None:
             used_key = given.checked_key("the encryption key of the bucket", given_bucket.encryption_key)
+        foreign_bucket = None if given_bucket is None else _foreign_name(given_bucket, environment)
+        if manifest:
+            _checks.check_manifest(wait=True, foreign_bucket=foreign_bucket)
         super().__init__(scope, construct_id)
         self.environment = environment
+        self.manifest = manifest
+        """Whether every export to this destination has manifests."""
         self.encryption_key = key
         """The key that was given."""
         self.kms_key_arn = None if key is None else str(key.key_arn)
@@ -125,15 +137,15 @@ class ExportDestination(Construct):
         self._bucket_arn, self._bucket_name = str(self._bucket.bucket_arn), str(self._bucket.bucket_name)
         self.path = f"s3://{self._bucket_name}/{self.prefix}"
         """Where exports are written, `s3://bucket/prefix/`; each job appends its name."""
-        foreign = bucket is not None and _is_foreign(self._bucket, environment)
-        role_name = _role_name(self) if foreign and role is None else None
+        role_name = _role_name(self) if foreign_bucket and role is None else None
         self._role: iam.IRole = given_role or _make_role(self, role_name)
         self.role_arn: str = self._role.role_arn
         """The ARN of `role`."""
         conditions = self._conditions(require_source_account=require_source_account)
         statements = _permissions.bucket_statements(self._bucket_arn, self.prefix, conditions)
-        if foreign:
+        if foreign_bucket:
             statements += self._foreign_role_statements(role_name)
+        self._object_key, self._functions_in_key = used_key, set[str]()
         self._permit_in_bucket(statements)
         self._permit_to_role(used_key, group_key)
         if used_key is not None:
@@ -168,6 +180,31 @@ class ExportDestination(Construct):
         if self.encryption_key is not None:
             self.encryption_key.grant_decrypt(grantee)
         return grant
+
+    @property
+    def _object_key_arn(self) -> str | None:
+        """The ARN of the key that objects are encrypted with, if one is known."""
+        return None if self._object_key is None else str(self._object_key.key_arn)
+
+    def _check_manifest(self, environment: StackEnvironment, *, wait: bool) -> None:
+        _checks.check_manifest(wait=wait, foreign_bucket=_foreign_name(self._bucket, environment))
+
+    def _permit_manifests_in_key(self, role: iam.IRole) -> None:
+        """Let the function that has `role` encrypt manifests, as far as the key is asked."""
+        from aws_cdk.aws_iam import PolicyStatement  # noqa: PLC0415 - not at import: it costs start-up time
+
+        key, role_arn = self._object_key, str(role.role_arn)
+        if key is None or role_arn in self._functions_in_key:
+            return
+        self._functions_in_key.add(role_arn)
+        # As of our own role: a key of another stack names the account, because the role may come after it.
+        in_stack = Stack.of(key) is Stack.of(role)
+        statements = _permissions.manifest_key_statements(role_arn if in_stack else self._account_arn)
+        added = [key.add_to_resource_policy(PolicyStatement.from_json(statement)) for statement in statements][-1]
+        if not added.statement_added:
+            number = len(self._functions_in_key)
+            what = "manifest-key-policy" if number == 1 else f"manifest-key-policy-{number}"
+            self._show(what, f"the policy of key {key.key_arn}", statements)
 
     @property
     def _account_arn(self) -> str:
@@ -215,12 +252,13 @@ class ExportDestination(Construct):
             self._acknowledge_objects(policy)
 
     def _acknowledge_objects(self, policy: IConstruct) -> None:
-        def acknowledge() -> None:
-            _findings.acknowledge(
-                policy, self.environment.stack, f"{self._bucket_arn}/{self.prefix}*", _findings.OBJECTS
-            )
+        here, objects = self.environment.stack, f"{self._bucket_arn}/{self.prefix}*"
+        self._when_named(lambda: _findings.acknowledge(policy, here, objects, _findings.OBJECTS), here)
 
-        if self._made_bucket or Stack.of(self._bucket) is self.environment.stack:
+    def _when_named(self, acknowledge: Callable[[], None], stack: Stack) -> None:
+        """Acknowledge what a policy of `stack` says of the bucket."""
+        bucket_stack = self.environment.stack if self._made_bucket else Stack.of(self._bucket)
+        if bucket_stack is stack:
             acknowledge()
         else:  # how a policy names what another stack owns is only known at synthesis
             self.node.add_validation(_findings.AtSynthesis(acknowledge))
@@ -270,11 +308,12 @@ def _check_only_made(bucket: object, **options: object) -> None:
             )
 
 
-def _is_foreign(bucket: s3.IBucket, environment: StackEnvironment) -> bool:
-    """Say whether the bucket is known to belong to another account."""
+def _foreign_name(bucket: s3.IBucket, environment: StackEnvironment) -> str | None:
+    """Return the name of a bucket that is known to belong to another account."""
     account: str = bucket.env.account
     here = environment.account
-    return account != here and not _checks.is_unknown(account) and not _checks.is_unknown(here)
+    foreign = account != here and not _checks.is_unknown(account) and not _checks.is_unknown(here)
+    return str(bucket.bucket_name) if foreign else None
 
 
 def _role_name(destination: ExportDestination) -> str:

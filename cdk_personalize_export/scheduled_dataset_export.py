@@ -145,8 +145,7 @@ class ScheduledDatasetExport(OneExport):
         self._role = self.provider._schedule_role_in(here, group_arn)  # noqa: SLF001 - one of ours
         self._delivery = self._delivered(window_seconds + waits_seconds, dead_letter_queue)
         self._schedule = self._make_schedule(schedule, start, end, schedule_group, enabled=enabled)
-        if event_bus is not None:
-            self._tell_events()
+        self._begin()
 
     def _warn_of_expiry(self, expire_days: int) -> None:
         Annotations.of(self).add_warning_v2(
