@@ -12,6 +12,7 @@ finished, and hand on what it reports. See https://docs.aws.amazon.com/personali
 from cdk_personalize_export.dataset_export import DatasetExport
 from cdk_personalize_export.dataset_group_export import DatasetGroupExport
 from cdk_personalize_export.destination import ExportDestination
+from cdk_personalize_export.export_table import ExportTable
 from cdk_personalize_export.ingestion_mode import IngestionMode
 from cdk_personalize_export.provider import ExportProvider
 from cdk_personalize_export.scheduled_dataset_export import ScheduledDatasetExport
@@ -22,6 +23,7 @@ __all__ = [
     "DatasetGroupExport",
     "ExportDestination",
     "ExportProvider",
+    "ExportTable",
     "IngestionMode",
     "ScheduledDatasetExport",
     "ScheduledDatasetGroupExport",

@@ -93,7 +93,7 @@ def _parsed(text: str) -> Any:  # noqa: ANN401 - open JSON
         raise ValueError(f"schema is only known at deployment, and the tables are made of its fields: {_GIVE_COLUMNS}.")
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"schema is not JSON ({error}), it begins {_begin(text)}. It must be the schema of the dataset, {_FORM}; "
             "`aws personalize describe-schema` prints it."

@@ -83,6 +83,10 @@ class StackEnvironment:
         """Return the ARN of a dataset of the dataset group called `group`."""
         return self._personalize_arn(f"dataset/{group}/{dataset_type}")
 
+    def glue_arn(self, resource: str) -> str:
+        """Return the ARN of something in the Glue catalog of this account."""
+        return f"arn:{self.partition}:glue:{self.region}:{self.account}:{resource}"
+
     @property
     def default_schedule_group_arn(self) -> str:
         """The ARN of the schedule group every account has."""

@@ -87,6 +87,10 @@ def _is_tags(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(part, str) for pair in value.items() for part in pair)
 
 
+def _has_text_keys(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+
+
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
@@ -137,6 +141,7 @@ _MOMENT = _Rule(
 )
 _COUNT = _Rule("a whole number, 1 or more", _is_count, "write 5, or leave it out for the default")
 _TEXT = _Rule("a string", _is_text, "write text; of a resource of this app, its name attribute")
+_NAME = _Rule("a string", _is_text, "write text that is known at synthesis", optional=False)
 _LIST = _Rule("a list or tuple", _is_list, "write [...], in an order that stays")
 
 _RULES = {
@@ -239,6 +244,39 @@ _RULES = {
         "write events.EventBus.from_event_bus_arn(self, 'Bus', {})",
     ),
     "target": _Rule("an events.IRuleTarget", _can("bind"), "write aws_events_targets.SnsTopic(topic)"),
+    "export": _Rule(
+        "a DatasetExport or a ScheduledDatasetExport",
+        _instance_of("cdk_personalize_export._exports", "OneExport"),
+        "write export=DatasetExport(self, 'Interactions', dataset=...); for a group there is ExportTable.for_group",
+        optional=False,
+    ),
+    "exports": _Rule(
+        "a DatasetGroupExport or a ScheduledDatasetGroupExport",
+        _instance_of("cdk_personalize_export._exports", "GroupExports"),
+        "write exports=DatasetGroupExport(self, 'Movies', ...); for one dataset there is ExportTable",
+        optional=False,
+    ),
+    "table_name": _NAME,
+    "table_name_prefix": _NAME,
+    "database_name": _TEXT,
+    "database": _Rule(
+        "a glue.CfnDatabase or the name of a database",
+        _any_of(_is_text, _instance_of("aws_cdk.aws_glue", "CfnDatabase")),
+        "write database='analytics', or database_name='movies' to make one",
+    ),
+    "schema": _Rule(
+        "a CfnSchema, a dict or text",
+        _any_of(_is_text, _has_text_keys, _instance_of("aws_cdk.aws_personalize", "CfnSchema")),
+        "write the Avro JSON of the schema, which `aws personalize describe-schema` prints",
+    ),
+    "schemas": _Rule(
+        "a dict of schemas by the type of the dataset",
+        _has_text_keys,
+        "write {{'INTERACTIONS': schema, 'ITEMS': ...}}",
+        optional=False,
+    ),
+    "columns": _Rule("a dict of types by the names of columns", _is_tags, "write {{'USER_ID': 'string'}}"),
+    "escape_character": _NAME,
     "description": _TEXT,
     "rule_name": _TEXT,
     "for_": _Rule(_DURATION.allowed, _DURATION.accepts, "write Duration.hours(26)", optional=False),

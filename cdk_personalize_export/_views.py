@@ -37,7 +37,7 @@ def select(columns: Sequence[Column], table: str, *, also: str | None = None) ->
     if also is not None:
         values.append(f'"{also}"')
     listed = ", ".join(values)
-    return f'SELECT {listed} FROM "{table}" WHERE NOT ({_is_header(columns)})'  # noqa: S608 - names without quotes
+    return f'SELECT {listed} FROM "{table}" WHERE NOT COALESCE({_is_header(columns)}, false)'  # noqa: S608 - names without quotes
 
 
 def definition(sql: str, database: str, columns: Sequence[Column], *, also: str | None = None) -> str:
@@ -69,7 +69,7 @@ def _value(column: Column) -> str:
 def _is_header(columns: Sequence[Column]) -> str:
     """Return what is true of a header line: each column says its own name.
 
-    So no row of data is taken for one, unless each of its values is the name of its column; a number never is. A blank
-    line has no values, of which this is neither true nor false: it is left out too.
+    So no row of data is taken for one, unless each of its values is the name of its column; a number never is. Of a
+    line that the SerDe could not read there are no values, and this is neither true nor false: such a row is shown.
     """
     return " AND ".join(f"\"{column.name}\" = '{column.header}'" for column in columns)
