@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from personalize_local.extension import (
     change_sets,
+    conditional_writes,
     connections,
     embedded_metrics,
     event_conditions,
@@ -66,6 +67,7 @@ def install(endpoint: str, settings: Settings) -> None:
     iam_policies.register()
     partitions.register()
     foreign_buckets.register()
+    conditional_writes.register()
     resources.register()
     Updates().register()  # before the rollbacks, which add events too
     change_sets.register()

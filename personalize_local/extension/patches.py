@@ -75,6 +75,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "extract_resource_arn",
         "identity_denial_message",
         "request_tag_context",
+        "s3_additional_checks",
         "s3_service_context",
     ),
     CONCURRENCY: ("run_reentrant", "spawn_background"),
