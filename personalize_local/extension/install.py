@@ -22,6 +22,7 @@ from personalize_local.extension import (
     root_users,
 )
 from personalize_local.extension.alarms import Alarms
+from personalize_local.extension.athena import Athena
 from personalize_local.extension.calls import CallLog
 from personalize_local.extension.clock import Clock
 from personalize_local.extension.cloudformation import PersonalizeTypes
@@ -78,6 +79,7 @@ def install(endpoint: str, settings: Settings) -> None:
     Rollbacks(failed_creates).register()
     embedded_metrics.register(clock)
     Alarms(clock).register()
+    Athena(endpoint, authoriser, clock, skips_symlink_headers=settings.athena_skips_symlink_headers).register()
     Scheduler(endpoint, log, authoriser, clock, settings.schedule_deliveries).register()
     OwnPaths(service, log, resources, clock).register()
     threading.Thread(target=_tick, args=(service,), name="personalize-tick", daemon=True).start()

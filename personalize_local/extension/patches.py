@@ -18,6 +18,7 @@ VERSION = "1.5.33"
 APP = "ministack.app"
 EVALUATOR = "ministack.core.iam_evaluator"
 ACTIONS = "ministack.core.iam_actions"
+ATHENA = "ministack.services.athena"
 CONCURRENCY = "ministack.core.concurrency"
 LAMBDA_RUNTIME = "ministack.core.lambda_runtime"
 RESPONSES = "ministack.core.responses"
@@ -30,6 +31,7 @@ CUSTOM_RESOURCE = "ministack.services.cloudformation.custom_resource"
 PROVISIONERS = "ministack.services.cloudformation.provisioners"
 STACKS = "ministack.services.cloudformation.stacks"
 EVENTBRIDGE = "ministack.services.eventbridge"
+GLUE = "ministack.services.glue"
 IAM = "ministack.services.iam"
 KMS = "ministack.services.kms"
 LAMBDA = "ministack.services.lambda_svc"
@@ -113,6 +115,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "time",
     ),
     EVENTBRIDGE: ("_dispatch_event",),
+    GLUE: ("_partitions", "_tables"),
     SNS: ("_fanout",),
     CUSTOM_RESOURCE: (
         "_lock",
@@ -185,6 +188,18 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     STS: ("register_session",),
     TCP_SERVER: ("TCPServer._read_data",),
     TAGGING: ("_COLLECTORS", "_REMOVERS", "_ResourceNotFound", "_WRITERS", "resource_tags"),
+}
+
+NAMES_WHEN_NEEDED: Mapping[str, tuple[str, ...]] = {
+    ATHENA: (  # importing it imports DuckDB, so it is looked at when it is first called
+        "_empty_relation",
+        "_executions",
+        "_materialize_table_files",
+        "_mock_query_results",
+        "_run_duckdb",
+        "_save_query_results",
+        "_table_relation",
+    ),
 }
 
 

@@ -118,6 +118,8 @@ class Settings(Quotas):
         export_backslash_escapes: Whether quotes and backslashes in an export are escaped with a backslash, as in
             imports, rather than quotes doubled.
         schedule_deliveries: How often EventBridge Scheduler delivers each tick: AWS promises at least once.
+        athena_skips_symlink_headers: Whether Athena heeds `skip.header.line.count` for the objects that symlinks name,
+            which is unknown.
         faults: The failures to have.
     """
 
@@ -127,6 +129,7 @@ class Settings(Quotas):
     export_check_object: bool = True
     export_backslash_escapes: bool = True
     schedule_deliveries: int = 1
+    athena_skips_symlink_headers: bool = False
     faults: tuple[Fault, ...] = ()
 
     @classmethod
@@ -181,6 +184,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "resource_seconds": _seconds,
     "export_check_object": _switch,
     "export_backslash_escapes": _switch,
+    "athena_skips_symlink_headers": _switch,
     "minimum_interactions": _interactions,
     "faults": faults_from_json,
 }
