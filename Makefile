@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local nightly-local serve replay test check format coverage e2e slow dist browser audit matrix lifecycle mutation benchmark clean
+.PHONY: help deploy-local nightly-local serve replay test check format coverage e2e slow dist browser lake audit matrix lifecycle mutation benchmark clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -37,7 +37,7 @@ replay: $(VENV)/.local  ## a CloudFormation event through the real handler: EVEN
 	@$(BIN)/python -m tools.replay $(or $(EVENT),create) $(ARGS)
 
 test: $(VENV)/.test node_modules/.installed  ## the fast tests (COVERAGE=1: with branch coverage of handler and library)
-	@$(STEP) $(BIN)/python -m pytest -n 2 -m "not e2e and not slow and not audit and not browser" $(if $(COVERAGE),--cov --cov-report=term-missing)
+	@$(STEP) $(BIN)/python -m pytest -n 2 -m "not e2e and not slow and not audit and not browser and not lake" $(if $(COVERAGE),--cov --cov-report=term-missing)
 
 check: $(VENV)/.test  ## ruff (all rules) and mypy (strict)
 	@$(BIN)/ruff check .
@@ -66,6 +66,10 @@ dist: $(VENV)/.test  ## both wheels: the library and the local AWS
 browser: $(VENV)/.test  ## hostile web pages in a real browser, against the local AWS
 	@command -v chromium > /dev/null || { echo "make browser needs Debian's chromium: apt-get install chromium" >&2; exit 1; }
 	@$(BIN)/python -m pytest -m browser
+
+lake: $(VENV)/.test node_modules/.installed .cache/lake/.installed  ## what was exported, read by DuckDB and by Spark with Hive's own classes
+	@command -v java > /dev/null || { echo "make lake needs a Java, 17 or newer: apt-get install openjdk-17-jre-headless" >&2; exit 1; }
+	@$(STEP) $(BIN)/python -m pytest -m lake
 
 audit: $(VENV)/.audit .cache/checkov/.installed  ## cdk-nag (five packs), cdk-preflight, cfn-lint, Checkov and the CDK's own validation
 	@$(BIN)/python -m pytest tests/audit
@@ -108,6 +112,12 @@ $(VENV)/.audit: $(VENV)/.test requirements/audit.txt
 	@echo "installing Checkov into .cache/checkov (about 40 s)"
 	@$(STEP) $(BIN)/python -m venv .cache/checkov
 	@$(STEP) .cache/checkov/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/checkov.txt
+	@touch $@
+
+.cache/lake/.installed: $(VENV)/.created requirements/lake.txt
+	@echo "installing Spark into .cache/lake (400 MB, about a minute)"
+	@$(STEP) $(BIN)/python -m venv .cache/lake
+	@$(STEP) .cache/lake/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/lake.txt
 	@touch $@
 
 # The AWS CLI pins packages of its own, so it gets an environment of its own.

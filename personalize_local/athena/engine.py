@@ -1,8 +1,8 @@
 """SQL of Athena on tables of the Glue Data Catalog, run by DuckDB: SQLGlot translates from the SQL of Trino.
 
 Tables of text become tables of DuckDB, views its views; a view must fit its SQL, as in Trino, or it is stale. What is
-more lenient than Athena (inferred): casts of text, where DuckDB takes a few more spellings, and functions that SQLGlot
-passes on because DuckDB has one of that name.
+more lenient than Athena (inferred): casts of text to other types than whole numbers, where DuckDB takes a few more
+spellings, and functions that SQLGlot passes on because DuckDB has one of that name.
 """
 
 from __future__ import annotations
@@ -44,6 +44,15 @@ _TYPE_NAMES = {  # of DuckDB, as Athena's API names them
     "DATE": "date",
     "TIMESTAMP": "timestamp",
 }
+_WHOLE, _WHOLE_OR_NULL = "trino_whole_number", "trino_whole_number_or_null"
+_MACROS = f"""
+CREATE MACRO {_WHOLE_OR_NULL}(x) AS
+    CASE WHEN typeof(x) <> 'VARCHAR' OR regexp_full_match(CAST(x AS VARCHAR), '[+-]?[0-9]+') THEN x END;
+CREATE MACRO {_WHOLE}(x) AS
+    CASE WHEN x IS NULL OR {_WHOLE_OR_NULL}(x) IS NOT NULL THEN x
+    ELSE error(format('INVALID_CAST_ARGUMENT: Cannot cast ''{{}}'' to a whole number', CAST(x AS VARCHAR))) END;
+"""
+"""Text that is no whole number, which DuckDB rounds and Trino refuses."""
 _PLAIN_FROM, _PLAIN_BELOW = 1e-3, 1e7  # outside, Java writes a double with an exponent
 
 
@@ -103,6 +112,7 @@ class Query:
             raise QueryError(f"TABLE_NOT_FOUND: Table '{CATALOG}.{self._missing[0]}' does not exist")
         connection = duckdb.connect(":memory:", config={"python_enable_replacements": "false"})
         try:
+            connection.execute(_MACROS)
             for place, table in self.tables.items():
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(place[0])}")
                 if table.is_view:
@@ -154,7 +164,13 @@ def _parsed(sql: str) -> exp.Query | None:
         found = sqlglot.parse_one(sql, dialect=_ATHENA)
     except sqlglot.errors.SqlglotError:
         return None
-    return found if isinstance(found, exp.Query) else None
+    if not isinstance(found, exp.Query):
+        return None
+    for cast in found.find_all(exp.Cast):
+        if cast.to.is_type(*exp.DataType.INTEGER_TYPES):
+            check = _WHOLE_OR_NULL if isinstance(cast, exp.TryCast) else _WHOLE
+            cast.set("this", exp.Anonymous(this=check, expressions=[cast.this]))
+    return found
 
 
 def _references(query: exp.Query) -> list[exp.Table]:

@@ -202,6 +202,16 @@ def test_value_that_is_no_number_fails_a_cast(lake: Lake) -> None:
     assert "much" in lake.failure("SELECT * FROM t")
 
 
+@pytest.mark.parametrize("value", ["1.5", "1e3", " 1", "0x1"])
+def test_text_that_is_no_whole_number_is_not_rounded(lake: Lake, value: str) -> None:
+    lake.point("latest", f"u1,{value},a\nu2,+2,b\nu3,,c\n".encode())
+    lake.table()
+    assert f"Cannot cast '{value}'" in lake.failure("SELECT CAST(NULLIF(value, '') AS bigint) FROM t_raw")
+    tried = "SELECT user_id, TRY_CAST(value AS integer) FROM t_raw ORDER BY user_id"
+    assert lake.rows(tried) == [("u1", None), ("u2", "2"), ("u3", None)]
+    assert lake.rows("SELECT CAST(1.5 AS bigint) FROM t_raw LIMIT 1") == [("2",)]
+
+
 def test_view_of_a_view_and_a_join_with_a_table_of_another_kind(lake: Lake) -> None:
     lake.point("latest", b"u1,1,a\nu2,2,b\n")
     lake.table()
