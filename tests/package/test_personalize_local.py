@@ -41,6 +41,17 @@ import boto3
 (job,) = boto3.client("personalize").list_dataset_export_jobs()["datasetExportJobs"]
 print("exported:", job["status"])
 """
+QUERY = """
+import time, boto3
+boto3.client("s3").create_bucket(Bucket="results")
+athena = boto3.client("athena")
+query = athena.start_query_execution(QueryString="SELECT 1", ResultConfiguration={"OutputLocation": "s3://results/"})
+status = {"State": "QUEUED"}
+while status["State"] not in ("SUCCEEDED", "FAILED"):
+    time.sleep(0.1)
+    status = athena.get_query_execution(QueryExecutionId=query["QueryExecutionId"])["QueryExecution"]["Status"]
+print(status["State"], status["StateChangeReason"])
+"""
 
 
 class Environment(NamedTuple):
@@ -138,6 +149,12 @@ def test_the_fixture_is_there_without_an_import(environment: Environment) -> Non
     (environment.folder / "test_it.py").write_text(example, encoding="utf-8")
     result = environment.run("python", "-m", "pytest", "-q", "test_it.py")
     assert "1 passed" in result.stdout, result.stdout + result.stderr
+
+
+def test_query_of_athena_says_what_to_install_where_nothing_can_run_it(environment: Environment) -> None:
+    result = environment.run("personalize-local", "exec", "--", "python", "-c", QUERY)
+    needed = "The local Athena needs DuckDB and SQLGlot: pip install 'personalize-local[athena]'"
+    assert result.stdout == f"FAILED {needed}\n", result.stderr
 
 
 def test_the_local_aws_needs_nothing_of_the_library(environment: Environment) -> None:
