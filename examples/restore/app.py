@@ -3,8 +3,9 @@
     cdk deploy RestoreBucket --app "python3 examples/restore/app.py"
     cdk deploy Restore --app "python3 examples/restore/app.py" -c dataset_group=NAME -c data=s3://BUCKET/
 
-`fetch.py` beside it brings the exports into a folder, `exported/<type>/` with `manifest.json`, `schema.json` and
-`data/`; README.md says what comes in between. An import takes every object of a folder's first level, and none below:
+A third stack, RestoreCheck, exports the new datasets, to be compared with what they were made of. `fetch.py` brings
+exports into a folder, `exported/<type>/` with `manifest.json`, `schema.json` and `data/`; README.md says what comes in
+between. An import takes every object of a folder's first level, and none below:
 https://docs.aws.amazon.com/personalize/latest/dg/bulk-data-import-step.html. What it makes of an empty object there is
 unknown, so the folder has to hold the data and nothing else.
 """
@@ -23,6 +24,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_personalize as personalize
 from aws_cdk import aws_s3 as s3
+
+from cdk_personalize_export import DatasetGroupExport, ExportDestination, ExportProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +61,7 @@ class RestoreBucket(cdk.Stack):
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(scope, construct_id)
-        bucket = s3.Bucket(
+        self.bucket = bucket = s3.Bucket(
             self,
             "Bucket",
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
@@ -78,6 +81,31 @@ class RestoreBucket(cdk.Stack):
                 )
             )
         cdk.CfnOutput(self, "BucketName", value=bucket.bucket_name)
+
+
+class RestoreCheck(cdk.Stack):
+    """The restored datasets, exported again below `again/` of the bucket.
+
+    Args:
+        scope: The app or stage.
+        construct_id: The stack's id.
+        dataset_group: The name of the restored dataset group.
+        dataset_types: Which datasets it has.
+        bucket: Where to write.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, dataset_group: str, dataset_types: list[str], bucket: s3.IBucket
+    ) -> None:
+        super().__init__(scope, construct_id)
+        DatasetGroupExport(
+            self,
+            "Export",
+            dataset_group=dataset_group,
+            dataset_types=dataset_types,
+            destination=ExportDestination(self, "Destination", bucket=bucket, prefix="again", manifest=True),
+            provider=ExportProvider(self, "Provider", log_removal_policy=cdk.RemovalPolicy.DESTROY),
+        )
 
 
 class Restore(cdk.Stack):
@@ -228,7 +256,7 @@ def build(app: cdk.App) -> None:
         ValueError: The context is not right; the message says what to pass instead.
     """
     given = {name: app.node.try_get_context(name) for name in ("dataset_group", "exported", "data", "key")}
-    RestoreBucket(app, "RestoreBucket")
+    copies = RestoreBucket(app, "RestoreBucket")
     if not any(given.values()):
         return  # nothing but the bucket is wanted
     group, data = given["dataset_group"], given["data"]
@@ -242,7 +270,11 @@ def build(app: cdk.App) -> None:
     if data and not re.fullmatch(r"s3://[^/]+/(.*/)?", data):
         raise ValueError(f"data {data!r} is no folder: pass s3://BUCKET/ or s3://BUCKET/PREFIX/, with the slash")
     exports = read_exports(Path(given["exported"] or "exported"), data)
-    Restore(app, "Restore", dataset_group=group, exports=exports, key_arn=given["key"])
+    restore = Restore(app, "Restore", dataset_group=group, exports=exports, key_arn=given["key"])
+    types = [export.dataset_type for export in exports]
+    check = RestoreCheck(app, "RestoreCheck", dataset_group=group, dataset_types=types, bucket=copies.bucket)
+    check.add_dependency(restore)
+    check.add_dependency(copies)  # whose policy lets Personalize write
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App
+from aws_cdk import App, Stack
 
 from examples.restore.app import Export, Restore, RestoreBucket, build, folder_of, read_exports
 
@@ -166,7 +166,23 @@ def test_app_is_the_bucket_alone_until_a_dataset_group_is_named(
     build(alone)
     build(both)
     assert [stack.node.id for stack in alone.node.children] == ["RestoreBucket"]
-    assert [stack.node.id for stack in both.node.children] == ["RestoreBucket", "Restore"]
+    assert [stack.node.id for stack in both.node.children] == ["RestoreBucket", "Restore", "RestoreCheck"]
+
+
+def test_restored_datasets_are_exported_again_after_their_imports(
+    app: App, synth: Synthesise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "exported", "items", SCHEMA, manifest(["job/job/a.csv"]))
+    app.node.set_context("dataset_group", "again")
+    build(app)
+    check = app.node.find_child("RestoreCheck")
+    assert isinstance(check, Stack)
+    assert {stack.node.id for stack in check.dependencies} == {"Restore", "RestoreBucket"}
+    (export,) = synth(check).exports
+    assert export["DatasetArn"].endswith(":dataset/again/ITEMS")
+    assert export["Prefix"] == "again/"
+    assert "Manifest" in export
 
 
 def test_app_runs_in_any_folder_and_says_what_is_wrong_without_a_traceback(tmp_path: Path) -> None:
