@@ -82,7 +82,9 @@ def fetch(session: boto3.Session, bucket: str, key: str, folder: Path, *, data: 
         found = s3.get_object(Bucket=manifest["bucket"], Key=item["key"], IfMatch=item["etag"])
         with (target / "data" / f"{number:05}-{name}").open("wb") as file:
             file.writelines(found["Body"].iter_chunks())
-    print(f"{target}: {manifest['job']['jobName']}, {manifest['totalObjects']} objects, {manifest['totalBytes']} bytes")
+    print(
+        f"{target}: {manifest['job']['jobName']}, objects: {manifest['totalObjects']}, bytes: {manifest['totalBytes']}"
+    )
 
 
 def _write_schema(session: boto3.Session, dataset_arn: str, path: Path) -> None:
