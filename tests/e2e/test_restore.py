@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from account import wait_for
+from account import make_items, make_users, wait_for
 from pages import backup_app, blocks, shell
 
 from examples.movielens import data
@@ -18,6 +18,8 @@ from personalize_local import LocalAws, Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from account import Account
 
 pytestmark = pytest.mark.e2e
 
@@ -175,6 +177,39 @@ def test_restored_datasets_hold_what_was_exported_record_by_record(tmp_path: Pat
         shell(target, tmp_path, name_of_bucket, *COMMANDS["Clean up"])
         assert target.client("personalize").list_dataset_groups()["datasetGroups"] == []
         assert not (tmp_path / "exported").exists()
+
+
+@pytest.mark.parametrize(
+    "account", [Settings(job_seconds=0.5, resource_seconds=0.0, minimum_interactions=0)], indirect=True
+)
+def test_export_is_restored_from_where_it_was_written_in_the_same_account(account: Account, tmp_path: Path) -> None:
+    aws = account.aws
+    items = make_items(aws)
+    make_users(aws)  # and nobody in it
+    aws.client("personalize-events").put_items(
+        datasetArn=items, items=[{"itemId": text, "properties": json.dumps({"genres": text})} for text in IDS]
+    )
+    in_place = "Without copies, in the same account"
+    fragments = [*FRAGMENTS["What it takes"], *FRAGMENTS[in_place]]
+    (tmp_path / "app.py").write_text(backup_app(*fragments), encoding="utf-8")
+    shell(aws, tmp_path, "cdk deploy --app 'python3 app.py'")
+    look_up = COMMANDS["Fetch"][0].partition("python3")[0]
+
+    shell(aws, tmp_path, look_up, *COMMANDS[in_place])
+    check = 'cdk deploy RestoreCheck --app "python3 examples/restore/app.py" -c dataset_group=restored'
+    shell(aws, tmp_path, check)
+
+    jobs = {
+        job["datasetArn"].partition("/")[2]: job["jobOutput"]["s3DataDestination"]["path"] for job in account.jobs()
+    }
+    for name in ("INTERACTIONS", "ITEMS", "USERS"):
+        exported, again = (sorted(lines(account, jobs[f"{group}/{name}"])) for group in (GROUP, "restored"))
+        assert exported == again
+    assert len(lines(account, jobs["restored/ITEMS"])) == len(IDS) + 1
+
+
+def lines(account: Account, path: str) -> set[str]:
+    return {line for text in account.objects(path).values() for line in text.split("\n") if line}
 
 
 def rows_of(aws: LocalAws, name: str, mode: str) -> list[Row]:
