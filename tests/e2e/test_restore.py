@@ -186,9 +186,9 @@ def test_export_is_restored_from_where_it_was_written_in_the_same_account(accoun
     aws = account.aws
     items = make_items(aws)
     make_users(aws)  # and nobody in it
-    aws.client("personalize-events").put_items(
-        datasetArn=items, items=[{"itemId": text, "properties": json.dumps({"genres": text})} for text in IDS]
-    )
+    for first in range(0, len(IDS), 10):  # the most PutItems takes
+        put = [{"itemId": text, "properties": json.dumps({"genres": text})} for text in IDS[first : first + 10]]
+        aws.client("personalize-events").put_items(datasetArn=items, items=put)
     in_place = "Without copies, in the same account"
     fragments = [*FRAGMENTS["What it takes"], *FRAGMENTS[in_place]]
     (tmp_path / "app.py").write_text(backup_app(*fragments), encoding="utf-8")
