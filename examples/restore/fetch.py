@@ -79,7 +79,7 @@ def fetch(session: boto3.Session, bucket: str, key: str, folder: Path, *, data: 
     _write_schema(session, dataset_arn, target / "schema.json")
     for number, item in enumerate(manifest["objects"] if data else []):
         name = item["key"].rpartition("/")[2]
-        found = s3.get_object(Bucket=manifest["bucket"], Key=item["key"], IfMatch=item["etag"])
+        found = s3.get_object(Bucket=manifest["bucket"], Key=item["key"], IfMatch=f'"{item["etag"]}"')
         with (target / "data" / f"{number:05}-{name}").open("wb") as file:
             file.writelines(found["Body"].iter_chunks())
     print(

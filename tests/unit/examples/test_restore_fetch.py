@@ -37,7 +37,7 @@ class Account:
     def export(self, export: str, job: str, dataset_type: str, texts: dict[str, bytes], hours: int = 0) -> None:
         """Put the objects of a job, and its manifest so many hours after the night began."""
         objects = [
-            {"key": f"personalize/{job}/{name}", "size": len(text), "etag": f'"{len(text)}"'}
+            {"key": f"personalize/{job}/{name}", "size": len(text), "etag": f"{len(text)}"}
             for name, text in texts.items()
         ]
         manifest = {
