@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local nightly-local serve replay test check format coverage e2e slow dist browser lake audit matrix lifecycle mutation benchmark clean
+.PHONY: help deploy-local nightly-local serve replay test check format coverage e2e slow dist browser lake audit matrix lifecycle mutation benchmark docs clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -63,7 +63,11 @@ lifecycle: $(VENV)/.test  ## the lifecycle model for as long as you like (EXAMPL
 dist: $(VENV)/.test  ## both wheels: the library and the local AWS
 	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist . ./packaging/personalize-local
 
-browser: $(VENV)/.test  ## hostile web pages in a real browser, against the local AWS
+docs: $(VENV)/.docs  ## the site, in build/site: warnings are errors, and every internal link leads somewhere
+	@$(STEP) $(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/site
+	@echo "file://$(CURDIR)/build/site/index.html"
+
+browser: $(VENV)/.docs  ## real browser: hostile web pages against the local AWS, and every page of the site
 	@command -v chromium > /dev/null || { echo "make browser needs Debian's chromium: apt-get install chromium" >&2; exit 1; }
 	@$(BIN)/python -m pytest -m browser
 
@@ -84,7 +88,7 @@ matrix: $(VENV)/.matrix  ## every line of aws-cdk-lib from the lowest to the new
 	@$(BIN)/python -m tools.matrix
 
 clean:  ## remove what was installed and made here
-	rm -rf $(VENV) node_modules .cache cdk.out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules .cache cdk.out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.created:
 	@"$(PYTHON)" -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else f"Python {sys.version.split()[0]} is too old: install 3.10 or newer, or name one with `make PYTHON=/path/to/python3`")'
@@ -106,6 +110,12 @@ $(VENV)/.test: $(VENV)/.local requirements/test.txt
 $(VENV)/.audit: $(VENV)/.test requirements/audit.txt
 	@echo "installing cdk-nag, cdk-preflight and cfn-lint into $(VENV)"
 	@$(PIP) -r requirements/audit.txt
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.test requirements/docs.txt
+	@$(BIN)/python -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else f"the site needs Python 3.11 or newer, and $(VENV) has {sys.version.split()[0]}: make clean docs PYTHON=/path/to/python3")'
+	@echo "installing Sphinx, MyST and Furo into $(VENV)"
+	@$(PIP) -r requirements/docs.txt
 	@touch $@
 
 .cache/checkov/.installed: $(VENV)/.created requirements/checkov.txt

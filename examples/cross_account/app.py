@@ -1,6 +1,6 @@
 """Datasets in one account, the bucket in another: two stacks of one app, each side of the permission in its own.
 
-    cdk deploy --all --app "python3 -m examples.cross_account.app" -c dataset_group=NAME -c region=us-east-1
+    cdk deploy --all --app "python3 app.py" -c dataset_group=NAME -c region=us-east-1
         -c data_account=111122223333 -c lake_account=444455556666
 
 The bucket lets Amazon Personalize in, and the role it writes with. That role has a name that is known before it exists,

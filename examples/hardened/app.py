@@ -1,15 +1,15 @@
 """Exports for accounts where security reads every line: all five rule packs of cdk-nag find nothing in this stack.
 
 The network, the buckets for access logs and for replicas, the role that replicates and the queue for what nobody could
-read from the dead-letter queue belong to the account already. Name yours in `Account` and deploy with:
+read from the dead-letter queue belong to the account already. Each field of `Account` is given as context:
 
-    cdk deploy --app "python3 -m examples.hardened.app" -c dataset_group=NAME
+    cdk deploy --app "python3 app.py" -c dataset_group=NAME -c vpc_id=vpc-... -c subnet_ids=subnet-...,subnet-... ...
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
@@ -31,7 +31,7 @@ HTTPS = ec2.Port.tcp(443)
 
 @dataclass(frozen=True)
 class Account:
-    """What the account has before this stack: replace it with yours."""
+    """What the account has before this stack; the defaults are made up."""
 
     vpc_id: str = "vpc-0123456789abcdef0"
     vpc_cidr: str = "10.0.0.0/16"
@@ -189,13 +189,23 @@ class Hardened(cdk.Stack):
         )
 
 
+def account_of(app: cdk.App) -> Account:
+    """Return what the context says of the account; several subnets and the like are divided by commas."""
+    given = {field.name: app.node.try_get_context(field.name) for field in fields(Account)}
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        sys.exit(f"Not given: {', '.join(missing)}. Pass each with -c NAME=VALUE")
+    several = {field.name for field in fields(Account) if isinstance(field.default, tuple)}
+    return Account(**{name: tuple(value.split(",")) if name in several else value for name, value in given.items()})
+
+
 def main() -> None:
-    """Synthesise the stack for the dataset group that the context names."""
+    """Synthesise the stack for the dataset group and the account that the context names."""
     app = cdk.App()
     dataset_group = app.node.try_get_context("dataset_group")
     if not dataset_group:
         sys.exit("No dataset group was given: pass -c dataset_group=NAME")
-    Hardened(app, "Hardened", dataset_group=dataset_group)
+    Hardened(app, "Hardened", dataset_group=dataset_group, account=account_of(app))
     app.synth()
 
 

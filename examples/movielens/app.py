@@ -1,13 +1,14 @@
 """MovieLens in Amazon Personalize, and out again: a whole stack, from schemas to exports.
 
 `make deploy-local` deploys it on a local AWS. In an account of your own, put the three CSV files into a bucket that
-lets Personalize read them, then: cdk deploy --app "python3 -m examples.movielens.app" -c data_bucket=NAME
+lets Personalize read them, then: cdk deploy --app "python3 app.py" -c data_bucket=NAME
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
@@ -15,13 +16,14 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_personalize as personalize
 
 from cdk_personalize_export import DatasetExport, ExportDestination
-from examples.movielens.data import FIELDS
 
 if TYPE_CHECKING:
     from constructs import Construct
 
-
 GROUP = "movielens"
+FIELDS: dict[str, list[dict[str, object]]] = json.loads(
+    Path(__file__).with_name("fields.json").read_text(encoding="utf-8")
+)
 
 
 class MovieLensData(cdk.Stack):

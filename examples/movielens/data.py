@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -21,26 +22,9 @@ if TYPE_CHECKING:
 PACKAGE = "recbole==1.2.1"
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "movielens"
 
-FIELDS: dict[str, list[dict[str, object]]] = {
-    "Interactions": [
-        {"name": "USER_ID", "type": "string"},
-        {"name": "ITEM_ID", "type": "string"},
-        {"name": "TIMESTAMP", "type": "long"},
-        {"name": "EVENT_TYPE", "type": "string"},
-        {"name": "EVENT_VALUE", "type": ["float", "null"]},
-    ],
-    "Items": [
-        {"name": "ITEM_ID", "type": "string"},
-        {"name": "GENRES", "type": ["null", "string"], "categorical": True},
-        {"name": "RELEASE_YEAR", "type": ["null", "int"]},
-    ],
-    "Users": [
-        {"name": "USER_ID", "type": "string"},
-        {"name": "AGE", "type": "int"},
-        {"name": "GENDER", "type": "string", "categorical": True},
-        {"name": "OCCUPATION", "type": "string", "categorical": True},
-    ],
-}
+FIELDS: dict[str, list[dict[str, object]]] = json.loads(
+    Path(__file__).with_name("fields.json").read_text(encoding="utf-8")
+)
 
 Row = tuple[str, ...]
 

@@ -191,7 +191,7 @@ Gone      the local AWS ends here, with everything in it
 Next      make deploy-local FAIL=1   what a failing export looks like
           make test                  the tests
           make serve                 a local AWS that stays, to look around in
-          Your own dataset, on AWS: see "In a project of your own" in README.md
+          Your own dataset, on AWS: see "Install and export" in README.md
 """)
 
 

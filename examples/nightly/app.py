@@ -1,6 +1,6 @@
 """Every night, and somebody is told: a dataset group exported on a schedule, e-mail, chat, alarms and a dashboard.
 
-    cdk deploy --app "python3 -m examples.nightly.app" -c dataset_group=NAME -c email=YOU@EXAMPLE.COM
+    cdk deploy --app "python3 app.py" -c dataset_group=NAME -c email=YOU@EXAMPLE.COM
 
 `make nightly-local` deploys it on a local AWS. README.md beside this file says what to do with it.
 """

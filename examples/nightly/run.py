@@ -245,7 +245,7 @@ Checked   {"every row and column of each dataset's newest export" if all(complet
 Gone      the local AWS ends here, with everything in it
 
 Next      examples/nightly/README.md   what it makes, and run now, pause, resume
-          Your own dataset, on AWS: see "Every night" in README.md
+          Your own dataset, on AWS: see docs/nightly.md
 """)
 
 

@@ -30,7 +30,7 @@ def test_demonstration_needs_no_home_and_ends_with_what_was_deployed_exported_an
     _, _, last = done.stdout.rpartition("\nDeployed  stack MovieLens, ")
     assert "Exported  100,050 interactions, 1,682 items and 943 users\n          by 4 jobs" in last
     assert "Checked   every row and column above: all there, each row once\n" in last
-    assert last.rstrip().endswith('see "In a project of your own" in README.md')
+    assert last.rstrip().endswith('see "Install and export" in README.md')
     ours = [line for line in done.stdout.splitlines() if line.startswith("[")]
     assert max(map(len, [*ours, *last.splitlines()])) <= LONGEST_LINE
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from account import make_items, make_users, wait_for
+from examples_outside import copied
 from test_movielens import OUTSIDE_MAKE
+
+from tests.pages import Page
 
 if TYPE_CHECKING:
     from account import Account
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 AWS_CLI = ROOT / ".cache" / "awscli" / "bin"
-PAGE = (ROOT / "examples" / "nightly" / "README.md").read_text(encoding="utf-8")
-LIST, RUN_NOW, PAUSE, RESUME = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)[1:]
+PAGE = Page("examples/nightly/README.md")
+DEPLOY, LIST, RUN_NOW, PAUSE, RESUME, DESTROY = PAGE.commands
 
 
 def test_demonstration_ends_with_what_was_exported_and_told() -> None:
@@ -37,22 +40,26 @@ def test_demonstration_ends_with_what_was_exported_and_told() -> None:
     assert max(map(len, last.splitlines())) <= 80
 
 
-def test_commands_of_its_readme_run_pause_and_resume_every_export(account: Account, tmp_path: Path) -> None:
+def test_commands_of_its_readme_deploy_run_pause_resume_and_remove_every_export(
+    account: Account, tmp_path: Path
+) -> None:
     assert (AWS_CLI / "aws").exists(), "the AWS CLI is missing: `make e2e` installs it"
     make_items(account.aws)
     make_users(account.aws)
-    context = ("--context", "dataset_group=shop")
-    deployed = account.cdk("deploy", "--require-approval", "never", *context, module="examples.nightly.app")
-    assert deployed.returncode == 0, deployed.stderr
+    folder, environment = copied("nightly", tmp_path, account.aws)
+    environment["PATH"] = os.pathsep.join([environment["PATH"], str(AWS_CLI)])
 
-    def run(*commands: str) -> None:
-        environment = account.aws.environment()
-        environment["PATH"] = os.pathsep.join([environment["PATH"], str(AWS_CLI)])
-        script = "\n".join(["set -eux", LIST, *commands])
+    def run_alone(*commands: str) -> None:
+        script = "\n".join(["set -eux", *commands])
         done = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def run(*commands: str) -> None:
+        run_alone(LIST, *commands)
+
+    run_alone(DEPLOY)
 
     def finished() -> int:
         return sum(job["status"] == "ACTIVE" for job in account.jobs())
@@ -68,3 +75,7 @@ def test_commands_of_its_readme_run_pause_and_resume_every_export(account: Accou
     assert len(account.jobs()) == 3
     account.aws.advance_clock(86400)
     wait_for(lambda: finished() == 6, seconds=60)
+
+    run_alone(DESTROY)
+    stacks = account.aws.client("cloudformation").list_stacks(StackStatusFilter=["DELETE_COMPLETE"])
+    assert "Nightly" in {stack["StackName"] for stack in stacks["StackSummaries"]}

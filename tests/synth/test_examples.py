@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +17,9 @@ from aws_cdk import App, Stack
 
 from examples.athena.app import Athena
 from examples.cross_account.app import build
-from examples.hardened.app import Hardened
+from examples.hardened.app import Account, Hardened, account_of
 from examples.nightly.app import Nightly
+from tests.pages import Page
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesise
@@ -89,34 +93,54 @@ def test_failed_and_silent_exports_reach_mail_and_chat_the_chat_in_its_own_form(
     assert "AWS::CloudWatch::Dashboard" in result.types
 
 
+ACCOUNT = {field.name: field.default for field in fields(Account)}
+GIVEN = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in ACCOUNT.items()}
+GROUP = {"dataset_group": "movies"}
+NO_BUCKET = "No data bucket was given: pass -c data_bucket=NAME, the one with interactions.csv and its siblings"
+LAKE = {**GROUP, "data_account": "1" * 12, "lake_account": "2" * 12, "region": "us-east-1"}
+
+
 @pytest.mark.parametrize(
-    ("module", "context", "message"),
+    ("example", "context", "message"),
     [
+        ("movielens", {"data_bucket": "films"}, None),
+        ("movielens", {}, NO_BUCKET),
+        ("hardened", {**GROUP, **GIVEN}, None),
         ("hardened", {}, "No dataset group was given: pass -c dataset_group=NAME"),
-        ("nightly", {}, "No dataset group was given: pass -c dataset_group=NAME"),
-        ("athena", {}, "No dataset group was given: pass -c dataset_group=NAME"),
         (
-            "cross_account",
-            {"dataset_group": "movies", "data_account": "1" * 12, "lake_account": "2" * 12, "region": "us-east-1"},
-            None,
+            "hardened",
+            {**GROUP, **GIVEN, "vpc_id": "", "replica_key": ""},
+            "Not given: vpc_id, replica_key. Pass each with -c NAME=VALUE",
         ),
+        ("nightly", GROUP, None),
+        ("nightly", {}, "No dataset group was given: pass -c dataset_group=NAME"),
+        ("athena", GROUP, None),
+        ("athena", {}, "No dataset group was given: pass -c dataset_group=NAME"),
+        ("cross_account", LAKE, None),
         (
             "cross_account",
-            {"dataset_group": "movies", "region": "us-east-1"},
+            {**GROUP, "region": "us-east-1"},
             "Not given: data_account, lake_account. Pass each with -c NAME=VALUE",
         ),
     ],
 )
-def test_example_is_an_app(tmp_path: Path, module: str, context: dict[str, Any], message: str | None) -> None:
+def test_example_is_an_app_outside_the_checkout(
+    tmp_path: Path, example: str, context: dict[str, Any], message: str | None
+) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "cdk_personalize_export").symlink_to(ROOT / "cdk_personalize_export")
+    shutil.copytree(ROOT / "examples" / example, tmp_path / "example")
+    output = tmp_path / "cdk.out"
     variables = {
         **os.environ,
         "CDK_CONTEXT_JSON": json.dumps(context),
-        "CDK_OUTDIR": str(tmp_path),
+        "CDK_OUTDIR": str(output),
         "CDK_VALIDATION": "false",
+        "PYTHONPATH": str(tmp_path / "library"),
     }
     done = subprocess.run(
-        [sys.executable, "-m", f"examples.{module}.app"],
-        cwd=ROOT,
+        [sys.executable, "app.py"],
+        cwd=tmp_path / "example",
         env=variables,
         capture_output=True,
         text=True,
@@ -124,4 +148,27 @@ def test_example_is_an_app(tmp_path: Path, module: str, context: dict[str, Any],
     )
     assert done.returncode == (0 if message is None else 1), done.stderr
     assert message is None or done.stderr.strip() == message
-    assert bool(list(tmp_path.glob("*.template.json"))) == (message is None)
+    assert bool(list(output.glob("*.template.json"))) == (message is None)
+
+
+def test_hardened_account_of_the_context_is_what_is_deployed(app: App, synth: Synthesise) -> None:
+    for name, value in {**GIVEN, "subnet_ids": "subnet-1,subnet-2"}.items():
+        app.node.set_context(name, value)
+    result = synth(Hardened(app, "Hardened", dataset_group="movies", account=account_of(app)))
+    assert result.the("AWS::Lambda::Function")["VpcConfig"]["SubnetIds"] == ["subnet-1", "subnet-2"]
+
+
+def test_what_readmes_show_as_context_is_what_examples_take() -> None:
+    shown = Page("examples/hardened/README.md").blocks("sh")[0]
+    assert set(re.findall(r"-c (\w+)=", shown)) == {*GIVEN, "dataset_group"}
+    shown = Page("examples/cross_account/README.md").blocks("sh")[0]
+    assert set(re.findall(r"-c (\w+)=", shown)) == set(LAKE)
+
+
+PARTS = ["Cost", "Deploy", "Expect", "Clean up"]
+
+
+@pytest.mark.parametrize("example", [path.parent.name for path in (ROOT / "examples").glob("*/app.py")])
+def test_readme_of_an_example_says_what_it_costs_how_to_deploy_what_to_expect_and_how_to_clean_up(example: str) -> None:
+    headings = Page(f"examples/{example}/README.md").headings
+    assert [heading for heading in headings if heading in PARTS] == PARTS

@@ -1,4 +1,4 @@
-"""The README's code runs, and the permissions it prints are the ones that are synthesised."""
+"""The Python of every page runs, and the permissions and changes they print are what is synthesised."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from tests.readme import COMMANDS, ELSEWHERE, FRAGMENTS, NIGHTLY, PROGRAMS, README, ROOT, blocks
+from tests.pages import NIGHTLY, OWN_TESTS, PRELUDE, README, ROOT, Page, pages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,7 @@ NIGHTLY_DOCUMENTS = {
     "The role of Scheduler, its trust": ("PersonalizeExportProviderScheduleRole", "AssumeRolePolicyDocument"),
     "and its policy": ("PersonalizeExportProviderSchedulePolicy", "PolicyDocument"),
 }
+PERMISSIONS_PAGE = Page("docs/permissions.md")
 FUNCTION_POLICY = ("PersonalizeExportProviderPolicy", "PolicyDocument")
 
 
@@ -47,88 +48,68 @@ def run(program: str, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the template of the first example."""
-    output = run(PROGRAMS[0], tmp_path_factory.mktemp("first"))
+    (program,) = README.programs
+    output = run(program, tmp_path_factory.mktemp("first"))
     found: dict[str, Any] = json.loads((output / "Backup.template.json").read_text(encoding="utf-8"))
     return found
 
 
-def test_every_other_program_runs_in_an_empty_folder(tmp_path: Path) -> None:
-    (app,) = PROGRAMS[1:]
+def test_program_of_the_first_deployment_runs_in_an_empty_folder(tmp_path: Path) -> None:
+    (app,) = Page("docs/first-deployment.md").programs
     template = json.loads((run(app, tmp_path) / "Backup.template.json").read_text(encoding="utf-8"))
     assert list(template["Outputs"]) == ["JobArn", "Path"]
 
 
-def test_every_fragment_runs_after_the_first_example_as_it_is_printed(tmp_path: Path) -> None:
-    assert len(FRAGMENTS) == 4
-    run("\n".join([PROGRAMS[0], *FRAGMENTS]), tmp_path)
+def test_no_other_page_shows_a_whole_program() -> None:
+    shown = {page.path for page in pages() if page.programs and page.path not in OWN_TESTS}
+    assert shown == {"README.md", "docs/first-deployment.md"}
+
+
+WITH_FRAGMENTS = [page for page in pages() if page.fragments and page.path not in OWN_TESTS]
+
+
+@pytest.mark.parametrize("page", WITH_FRAGMENTS, ids=lambda page: page.path)
+def test_python_of_a_page_runs_in_a_stack_as_it_is_printed(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    program = "\n".join([PRELUDE, *page.fragments])
+    exec(compile(program, page.path, "exec"), names)  # noqa: S102 - what a reader would run
+    templates = [stack.template for stack in names["app"].synth().stacks_recursively]
+    assert any(template.get("Resources") for template in templates)
 
 
 def test_first_example_makes_nine_resources(template: dict[str, Any]) -> None:
     assert len(template["Resources"]) == 9
 
 
-def test_permissions_in_the_readme_are_the_synthesised_ones(template: dict[str, Any]) -> None:
+def test_permissions_of_the_page_are_the_synthesised_ones(template: dict[str, Any]) -> None:
     expected = permissions(template, DOCUMENTS)
-    found = PERMISSIONS.search(README)
-    assert found, "README.md lacks the permissions markers"
+    found = PERMISSIONS.search(PERMISSIONS_PAGE.text)
+    assert found, "the page lacks the permissions markers"
     assert found[0] == f"<!-- permissions -->\n{expected}<!-- end of permissions -->"
 
 
-def test_permissions_of_schedules_in_the_readme_are_the_synthesised_ones(
+def test_permissions_of_schedules_on_the_page_are_the_synthesised_ones(
     template: dict[str, Any], tmp_path: Path
 ) -> None:
-    program = f'from aws_cdk import App, Stack\napp = App()\nstack = Stack(app, "Backup")\n{NIGHTLY}\napp.synth()\n'
+    program = "\n".join([PRELUDE, *NIGHTLY.fragments, "app.synth()"])
     nightly = json.loads((run(program, tmp_path) / "Backup.template.json").read_text(encoding="utf-8"))
     known = {str(statement["Action"]) for statement in statements(template, *FUNCTION_POLICY)}
     new = [s for s in statements(nightly, *FUNCTION_POLICY) if str(s["Action"]) not in known]
     shown_too = f"What the function may do more:\n\n```json\n{printed(new)}\n```\n\n"
     expected = permissions(nightly, NIGHTLY_DOCUMENTS) + shown_too
-    found = NIGHTLY_PERMISSIONS.search(README)
-    assert found, "README.md lacks the markers of the nightly permissions"
+    found = NIGHTLY_PERMISSIONS.search(PERMISSIONS_PAGE.text)
+    assert found, "the page lacks the markers of the nightly permissions"
     assert found[0] == f"<!-- nightly permissions -->\n{expected}<!-- end of nightly permissions -->"
 
 
-def test_event_in_the_readme_is_one_the_function_may_send() -> None:
-    (event,) = [json.loads(block) for block in blocks("json") if '"detail-type"' in block]
+def test_event_of_the_page_is_one_the_function_may_send() -> None:
+    (event,) = [json.loads(block) for block in Page("docs/events.md").blocks("json")]
     schema = json.loads((ROOT / "docs" / "event.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(event["detail"], schema)
     assert event["resources"] == [event["detail"]["datasetExportJobArn"], event["detail"]["datasetArn"]]
-
-
-PAGES = ["README.md", "docs/proofs.md", "docs/audit.md", "benchmarks/README.md"]
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_link_within_the_repository_leads_somewhere(page: str) -> None:
-    path = ROOT / page
-    links = re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)", path.read_text(encoding="utf-8"))
-    assert links
-    for file, anchor in links:
-        target = path.parent / file if file else path
-        assert target.exists(), file
-        assert not anchor or anchor[1:] in anchors(target), anchor
-
-
-def test_contents_list_every_section_in_order() -> None:
-    sections = re.findall(r"^## (.*)$", README, re.MULTILINE)
-    (contents,) = re.findall(r"^\*\*Contents:\*\* (.*)$", README, re.MULTILINE)
-    assert re.findall(r"\(#([^)]*)\)", contents) == [anchor(section) for section in sections]
-
-
-def anchors(page: Path) -> list[str]:
-    """Return what a page's headings are called in links, as GitHub makes it."""
-    return [anchor(text) for text in re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)]
-
-
-def anchor(heading: str) -> str:
-    """Return what a heading is called in links."""
-    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
-
-
-def test_every_command_is_run_by_some_test() -> None:
-    skipped = [block for block in blocks("sh") if block not in COMMANDS]
-    assert [block.startswith(start) for block, start in zip(skipped, ELSEWHERE, strict=True)] == [True] * len(skipped)
-    assert len(COMMANDS) == 11
 
 
 def permissions(template: dict[str, Any], documents: dict[str, tuple[str, str]]) -> str:
@@ -139,7 +120,7 @@ def permissions(template: dict[str, Any], documents: dict[str, tuple[str, str]])
 
 
 def printed(found: list[dict[str, Any]]) -> str:
-    """Return statements as the README prints them."""
+    """Return statements as the page prints them."""
     return "[\n" + ",\n".join("  " + json.dumps(statement) for statement in found) + "\n]"
 
 

@@ -1,4 +1,4 @@
-"""The commands of the README that belong into a checkout, run in one."""
+"""The commands of pages that belong into a checkout, run in one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.readme import ROOT, blocks
+from tests.pages import ROOT, Page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("start", "says"), [("make replay", "answered after"), (". .venv/bin/activate", "[]")])
 def test_commands_run_as_they_are_printed(checkout: Path, start: str, says: str) -> None:
-    (block,) = [block for block in blocks("sh") if block.startswith(start)]
+    block = Page("docs/local-aws.md").block(start)
     done = subprocess.run(
         ["sh", "-ec", block], cwd=checkout, env={**os.environ}, capture_output=True, text=True, check=False
     )
