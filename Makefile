@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local nightly-local serve replay test check format coverage e2e slow dist browser lake audit matrix lifecycle mutation benchmark docs clean
+.PHONY: help deploy-local nightly-local serve replay test check format coverage e2e slow dist browser lake audit matrix lifecycle mutation benchmark docs aws-report clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -32,6 +32,9 @@ nightly-local: $(VENV)/.local node_modules/.installed  ## two ticks of a schedul
 
 serve: $(VENV)/.local node_modules/.installed  ## start the local AWS and stay
 	@$(ON_CTRL_C) $(BIN)/python -m personalize_local
+
+aws-report: $(VENV)/.local node_modules/.installed  ## on an AWS account of yours: what AWS does not document, found out (DATASET=arn:..., ARGS="--quota")
+	@$(ON_CTRL_C) $(BIN)/python -m tools.aws_report $(if $(DATASET),"$(DATASET)") $(ARGS)
 
 replay: $(VENV)/.local  ## a CloudFormation event through the real handler: EVENT=create, or a file (ARGS="--job-seconds 2000")
 	@$(BIN)/python -m tools.replay $(or $(EVENT),create) $(ARGS)

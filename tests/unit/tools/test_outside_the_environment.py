@@ -24,6 +24,10 @@ NOTHING_INSTALLED = (sys.executable, "-S")  # without site-packages
             "replay: boto3 is not installed for {python}. `make replay EVENT=create` installs it first.",
         ),
         (
+            ["-m", "tools.aws_report", "arn"],
+            "aws-report: boto3 is not installed for {python}. `make aws-report DATASET=<ARN>` installs it first.",
+        ),
+        (
             ["-m", "personalize_local"],
             "personalize_local: boto3 is not installed for {python}. `make serve` installs it first.",
         ),
