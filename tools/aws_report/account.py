@@ -44,7 +44,10 @@ class Account:
             found = personalize.describe_dataset(datasetArn=dataset.arn)["dataset"]
             schema = personalize.describe_schema(schemaArn=found["schemaArn"])["schema"]
         except (BotoCoreError, ClientError) as error:
-            raise UnusableError(f"{error} Fix: credentials of account {dataset.account} that may do this.") from None
+            said = str(error).rstrip(".")
+            raise UnusableError(
+                f"{said}. Fix: name a dataset of account {dataset.account}, with its credentials."
+            ) from None
         if found["status"] != "ACTIVE":
             raise UnusableError(f"the dataset is {found['status']}. Allowed: ACTIVE")
         return cls(dataset, session, found["name"], schema["name"], json.loads(schema["schema"]))
