@@ -208,7 +208,7 @@ def test_answers_are_what_the_local_aws_does_and_only_the_bucket_stays(shop: Sho
             export_check_object=False,
             export_backslash_escapes=False,
             concurrent_jobs=2,
-            faults=(Fault("Job", match="-strict", message="No source account on s3://acme-bucket/x."),),
+            faults=(Fault("Job", match=r"job/report-\w+-strict", message="No source account on s3://acme-bucket/x."),),
         )
     ],
     indirect=True,
@@ -240,12 +240,12 @@ def test_ctrl_c_while_it_exports_removes_what_was_made(shop: Shop) -> None:
     assert shop.roles() == []
     (bucket,) = shop.buckets()
     assert f"Stays: bucket {bucket}, with what was exported\n" in said
-    assert "Stays: 1 export jobs, report-" in said
+    assert "Stays: 1 export job, report-" in said
     assert "LEFT" not in said
 
 
 def test_export_that_fails_is_reported_with_its_reason_and_the_rest_is_asked(shop: Shop) -> None:
-    shop.aws.set_faults([Fault("Job", match="-export-", message=f"Access to {GROUP} denied.", times=0)])
+    shop.aws.set_faults([Fault("Job", match=r"job/report-\w+-export-", message=f"Access to {GROUP} denied.", times=0)])
     only = [option for name in ("tick", "key", "role", "case") for option in ("--skip", name)]
     status, said, answers = shop.report(*only)
     assert answers["export"]["deployed"] is False

@@ -130,6 +130,11 @@ class Plan:
         """How many jobs are started, but for those that look for the quota."""
         return 1 + sum(self.asks(question) for question in CAN_BE_SKIPPED) + self.asks(CASE)  # which takes two
 
+    @property
+    def rounds(self) -> int:
+        """How many jobs are waited for one after another; the others run at the same time."""
+        return 1 + self.needs_set_ups + self.asks(TICK) + self.quota
+
     def text(self) -> str:
         """Say what will be made, what it costs, and what stays."""
         kept = 1 + self.asks(TICK)
@@ -142,14 +147,15 @@ class Plan:
         ]
         if self.needs_set_ups:
             lines.append(f"  stack {self.set_ups_stack}: three buckets, roles and a KMS key for what must fail")
-        lines.append(f"  {self.jobs} export jobs{self._and_quota()}")
+        lines.append(f"  {count(self.jobs, 'export job', 'export jobs')}{self._and_quota()}")
         if self.probe_value:
             lines.append(f"  one made-up record in the dataset, {self.job_name_prefix}, which the API cannot delete")
         lines += ["", "About what it costs (USD, us-east-1):", *self._costs(kept)]
         lines += [
             "",
-            "It takes about an hour if a job takes ten minutes, and removes all of it at the end. What stays:",
-            f"  the bucket of the first stack, with {_count(kept, 'copy', 'copies')} of the dataset: it is your data",
+            f"It takes as long as {count(self.rounds, 'job', 'jobs one after another')}, and about ten minutes more.",
+            "At the end all of it is removed. What stays:",
+            f"  the bucket of the first stack, with {count(kept, 'copy', 'copies')} of the dataset: it is your data",
             "  the export jobs, which the API cannot delete, and the assets `cdk deploy` keeps in the CDK's own bucket",
         ]
         if self.needs_set_ups:
@@ -186,5 +192,6 @@ class Plan:
         return lines
 
 
-def _count(number: int, one: str, several: str) -> str:
+def count(number: int, one: str, several: str) -> str:
+    """Write a number of things."""
     return f"{number} {one if number == 1 else several}"

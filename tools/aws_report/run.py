@@ -18,6 +18,7 @@ from tools.aws_report.plan import (
     QUOTA_JOBS,
     ROLE,
     SOURCE_ACCOUNT,
+    count,
 )
 from tools.aws_report.redact import Redactor
 from tools.aws_report.report import NOT_ANSWERED
@@ -232,8 +233,8 @@ class Run:
         with suppress(Exception):  # only counts
             self._jobs.named(plan.job_name_prefix)
         if self._jobs.started:
-            jobs = f"{self._jobs.started} export jobs, {plan.job_name_prefix}-...: the API cannot delete them"
-            self.kept.append(jobs)
+            jobs = count(self._jobs.started, "export job", "export jobs")
+            self.kept.append(f"{jobs}, {plan.job_name_prefix}-...: the API cannot delete any")
         if keys:
             self.kept.append(f"the KMS key, for the {KEY_WINDOW_DAYS} days AWS waits before it deletes one")
 

@@ -128,6 +128,7 @@ def test_plan_says_what_is_made_what_it_costs_and_what_stays() -> None:
     assert "KMS key   1.0 / 730 h x 3 h = 0.004\n" in text
     assert "in all    about 0.04, and S3\n" in text
     assert "the bucket of the first stack, with 2 copies of the dataset" in text
+    assert "as long as 3 jobs one after another" in text
     assert "made-up" not in text
 
 
@@ -136,7 +137,7 @@ def test_plan_says_what_options_add_and_leave_out() -> None:
     assert "8 export jobs, and up to 12 more until AWS refuses one" in more
     assert "one made-up record in the dataset" in more
     least = plan_of(skip=frozenset(CAN_BE_SKIPPED)).text()
-    assert "\n  1 export jobs\n" in least
+    assert "\n  1 export job\n" in least
     assert "set-ups" not in least
     assert "KMS" not in least
     assert "schedule" not in least
