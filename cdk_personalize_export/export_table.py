@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Fn
@@ -36,6 +37,7 @@ _DAILY, _RAW = "_daily", "_raw"
 _TABLE_NAME_CHARACTERS = _NAME_CHARACTERS - len(_DAILY + _RAW)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _EXISTING_NAME = re.compile(r"[a-z0-9_\-]+")
+_DATABASES = "PersonalizeExportDatabases"  # what those of a stack are in
 _SERDE = "org.apache.hadoop.hive.serde2.OpenCSVSerde"
 _INPUT_FORMAT = "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat"
 _OUTPUT_FORMAT = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"
@@ -102,7 +104,8 @@ class ExportTable(Construct):
         columns: Mapping[str, str] | None = None,
         escape_character: str = _BACKSLASH,
     ) -> None:
-        _options.check(
+        given = _Given.checked(
+            scope,
             export=export,
             table_name=table_name,
             database=database,
@@ -111,24 +114,15 @@ class ExportTable(Construct):
             columns=columns,
             escape_character=escape_character,
         )
-        _check_table_name(table_name)
-        _check_escape_character(escape_character)
-        self._columns = _given_columns(schema, columns)
-        self._environment = StackEnvironment.of(scope)
-        known_name = _known_name(self._environment, database, database_name)
-        names = [table_name, table_name + _DAILY, table_name + _RAW, table_name + _DAILY + _RAW]
-        taken = _taken(self._environment, scope, known_name or str(getattr(database, "ref", database)))
-        _check_not_taken(names, taken)
         export._record()  # noqa: SLF001 - one of ours
         super().__init__(scope, construct_id)
-        taken.update(dict.fromkeys(names, str(self.node.path)))
+        given.take(str(self.node.path))
+        self._given, self._environment = given, given.environment
         self.export = export
         """The export that is queried."""
-        self.table_name, self.daily_table_name, self.raw_table_name, self.daily_raw_table_name = names
-        self.database_name: str = _database(self, database, database_name)
+        self.table_name, self.daily_table_name, self.raw_table_name, self.daily_raw_table_name = given.names
+        self.database_name: str = _database(given.environment, database, database_name)
         """The name of the database."""
-        self._view_database = known_name or self.database_name
-        self._escape_character = escape_character
         self._text_table(self.raw_table_name, str(export.latest_path), {})
         self._text_table(self.daily_raw_table_name, str(export.daily_path), _projection(str(export.daily_path)))
         self._view(self.table_name, self.raw_table_name)
@@ -168,21 +162,23 @@ class ExportTable(Construct):
             ValueError: when an option could only fail later; the message says what is allowed.
         """
         _options.check(exports=exports, schemas=schemas, table_name_prefix=table_name_prefix)
-        given = _by_type(schemas, list(exports.exports))
-        parent = Construct(scope, construct_id)
-        return {
-            dataset_type: cls(
-                parent,
-                dataset_type.title(),
-                export=exports.exports[dataset_type],
-                table_name=f"{table_name_prefix}{dataset_type.lower()}",
-                database=database,
-                database_name=database_name,
-                schema=schema,
-                escape_character=escape_character,
-            )
-            for dataset_type, schema in given.items()
+        options: dict[str, dict[str, Any]] = {
+            dataset_type: {
+                "export": exports.exports[dataset_type],
+                "table_name": f"{table_name_prefix}{dataset_type.lower()}",
+                "database": database,
+                "database_name": database_name,
+                "schema": schema,
+                "escape_character": escape_character,
+            }
+            for dataset_type, schema in _by_type(schemas, list(exports.exports)).items()
         }
+        for one in options.values():  # all of them first, so that what is refused leaves nothing behind
+            _Given.checked(scope, **one, columns=None)
+        for one in options.values():
+            one["export"]._record()  # noqa: SLF001 - one of ours
+        parent = Construct(scope, construct_id)
+        return {dataset_type: cls(parent, dataset_type.title(), **one) for dataset_type, one in options.items()}
 
     def grant_query(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` read these four tables' definitions, and list, read and decrypt what is exported.
@@ -209,9 +205,9 @@ class ExportTable(Construct):
     def _text_table(self, name: str, location: str, projection: Mapping[str, str]) -> None:
         from aws_cdk.aws_glue import CfnTable  # noqa: PLC0415 - not at import: it costs start-up time
 
-        serde = {"separatorChar": ",", "quoteChar": '"', "escapeChar": self._escape_character}
+        serde = {"separatorChar": ",", "quoteChar": '"', "escapeChar": self._given.escape_character}
         storage = CfnTable.StorageDescriptorProperty(
-            columns=[CfnTable.ColumnProperty(name=column.name, type="string") for column in self._columns],
+            columns=[CfnTable.ColumnProperty(name=column.name, type="string") for column in self._given.columns],
             input_format=_INPUT_FORMAT,
             location=location,
             output_format=_OUTPUT_FORMAT,
@@ -231,8 +227,8 @@ class ExportTable(Construct):
     def _view(self, name: str, table: str, *, also: str | None = None) -> None:
         from aws_cdk.aws_glue import CfnTable  # noqa: PLC0415 - not at import: it costs start-up time
 
-        sql = _views.select(self._columns, table, also=also)
-        types = [(column.name, column.type) for column in self._columns]
+        sql = _views.select(self._given.columns, table, also=also)
+        types = [(column.name, column.type) for column in self._given.columns]
         if also is not None:
             types.append((also, "string"))
         storage = CfnTable.StorageDescriptorProperty(
@@ -240,7 +236,8 @@ class ExportTable(Construct):
             serde_info=CfnTable.SerdeInfoProperty(name=_NO_SERDE, serialization_library=_NO_SERDE),
         )
         what = "The newest export" if also is None else "The last export of every day"
-        text = _encoded(_views.definition(sql, self._view_database, self._columns, also=also))
+        database = self._given.known_database or self.database_name
+        text = _encoded(_views.definition(sql, database, self._given.columns, also=also))
         self._table(
             CfnTable.TableInputProperty(
                 name=name,
@@ -267,6 +264,61 @@ class ExportTable(Construct):
         )
 
 
+@dataclass(frozen=True)
+class _Given:
+    """The options of a table, checked."""
+
+    environment: StackEnvironment
+    columns: list[_columns.Column]
+    escape_character: str
+    names: list[str]
+    """The newest export, the history, and the text of each."""
+    known_database: str | None
+    taken: dict[str, str]
+    """The tables of the database, with who makes them."""
+
+    @classmethod
+    def checked(  # noqa: PLR0913 - options, all but one by keyword
+        cls,
+        scope: Construct,
+        *,
+        export: OneExport,
+        table_name: str,
+        database: glue.CfnDatabase | str | None,
+        database_name: str | None,
+        schema: CfnSchema | Mapping[str, Any] | str | None,
+        columns: Mapping[str, str] | None,
+        escape_character: str,
+    ) -> _Given:
+        """Check them.
+
+        Raises:
+            ValueError: One of them could only fail later.
+        """
+        _options.check(
+            export=export,
+            table_name=table_name,
+            database=database,
+            database_name=database_name,
+            schema=schema,
+            columns=columns,
+            escape_character=escape_character,
+        )
+        _check_table_name(table_name)
+        _check_escape_character(escape_character)
+        environment = StackEnvironment.of(scope)
+        known_database = _known_name(environment, database, database_name)
+        names = [table_name, table_name + _DAILY, table_name + _RAW, table_name + _DAILY + _RAW]
+        taken = _taken(environment, scope, known_database or str(getattr(database, "ref", database)))
+        _check_not_taken(names, taken)
+        listed = _given_columns(schema, columns)
+        return cls(environment, listed, escape_character, names, known_database, taken)
+
+    def take(self, path: str) -> None:
+        """Let no other table have these names."""
+        self.taken.update(dict.fromkeys(self.names, path))
+
+
 def _projection(daily_path: str) -> dict[str, str]:
     """Say which partitions there are: Athena makes them up, none is registered."""
     day = f"projection.{_columns.DAY}"
@@ -286,7 +338,7 @@ def _encoded(text: str) -> str:
     return Fn.base64(text) if _checks.is_unknown(text) else base64.b64encode(text.encode()).decode()
 
 
-def _database(table: ExportTable, given: glue.CfnDatabase | str | None, made_name: str | None) -> str:
+def _database(here: StackEnvironment, given: glue.CfnDatabase | str | None, made_name: str | None) -> str:
     """Return the name of the database, and make it where it is ours to make."""
     if isinstance(given, str):
         return given
@@ -294,12 +346,11 @@ def _database(table: ExportTable, given: glue.CfnDatabase | str | None, made_nam
         return str(given.ref)
     from aws_cdk.aws_glue import CfnDatabase  # noqa: PLC0415 - not at import: it costs start-up time
 
-    here = table._environment  # noqa: SLF001 - one of ours
-    construct_id = f"PersonalizeExports-{made_name}"
-    made: Any = here.stack.node.try_find_child(construct_id)
+    databases = here.stack.node.try_find_child(_DATABASES) or Construct(here.stack, _DATABASES)
+    made: Any = databases.node.try_find_child(str(made_name))
     if made is None:
         named = CfnDatabase.DatabaseInputProperty(name=made_name, description="Exports of Amazon Personalize")
-        made = CfnDatabase(here.stack, construct_id, catalog_id=here.account, database_input=named)
+        made = CfnDatabase(databases, str(made_name), catalog_id=here.account, database_input=named)
     return str(made.ref)
 
 

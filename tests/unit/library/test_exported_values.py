@@ -137,7 +137,8 @@ def queried(
         marks = ", ".join("?" * len(columns))
         ENGINE.executemany(f'INSERT INTO "raw" VALUES ({marks})', rows)  # noqa: S608 - question marks
     ENGINE.execute(f"CREATE OR REPLACE VIEW typed AS {_views.select(columns, 'raw')}")
-    return ENGINE.execute(f"SELECT * FROM typed WHERE {where}").fetchall()  # noqa: S608 - a test's own
+    found: list[tuple[Any, ...]] = ENGINE.execute(f"SELECT * FROM typed WHERE {where}").fetchall()  # noqa: S608 - ours
+    return found
 
 
 def split(line: str, escape: str, width: int) -> list[str | None]:
