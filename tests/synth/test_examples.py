@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aws_cdk import App, Stack
 
-from examples.athena.app import Athena
+from examples.athena.app import Athena, schemas_in
 from examples.cross_account.app import build
 from examples.hardened.app import Account, Hardened, account_of
 from examples.nightly.app import Nightly
@@ -69,15 +69,33 @@ def test_cross_account_bucket_is_deployed_first_and_lets_personalize_and_the_rol
     }
 
 
-def test_crawler_reads_the_paths_the_exports_report_and_may_read_them(app: App, synth: Synthesise) -> None:
-    result = synth(Athena(app, "Athena", dataset_group="movies"))
-    targets = result.the("AWS::Glue::Crawler")["Targets"]["S3Targets"]
-    assert [target["Path"] for target in targets] == [
-        f"${{Export{kind}.OutputPath}}" for kind in ("Interactions", "Items", "Users")
+SCHEMA = json.dumps({"type": "record", "name": "Any", "fields": [{"name": "USER_ID", "type": "string"}]})
+
+
+def test_tables_of_a_group_can_be_queried_by_one_role_and_their_results_do_not_stay(
+    app: App, synth: Synthesise
+) -> None:
+    schemas = {"INTERACTIONS": SCHEMA, "USERS": SCHEMA}
+    result = synth(Athena(app, "Athena", dataset_group="movies", schemas=schemas, generation="2"))
+    assert [(e["DatasetArn"].rpartition("/")[2], e["Generation"]) for e in result.exports] == [
+        ("INTERACTIONS", "2"),
+        ("USERS", "2"),
     ]
-    (statement,) = result.statements("CrawlerRoleDefaultPolicy")
-    assert statement["Resource"] == ["${ExportDestinationBucket.Arn}", "${ExportDestinationBucket.Arn}/personalize/*"]
-    assert "CrawlerRoleDefaultPolicy" in result.depends_on("AWS::Glue::Crawler")
+    assert len(result.of_type("AWS::Glue::Table")) == 8
+    assert "AWS::Glue::Crawler" not in result.types
+    statements = result.statements("AnalystDefaultPolicy")
+    (asking,) = [s["Resource"] for s in statements if "athena:StartQueryExecution" in s["Action"]]
+    assert asking == "arn:${AWS::Partition}:athena:${AWS::Region}:${AWS::AccountId}:workgroup/personalize-exports"
+    tables = [r for s in statements if "glue:GetTable" in s["Action"] for r in s["Resource"] if ":table/" in r]
+    assert len(set(tables)) == 8
+    lifecycles = [b.get("LifecycleConfiguration") for b in result.of_type("AWS::S3::Bucket")]
+    assert lifecycles == [None, {"Rules": [{"ExpirationInDays": 1, "Status": "Enabled"}]}]
+
+
+def test_schemas_are_those_whose_files_are_there(tmp_path: Path) -> None:
+    (tmp_path / "items.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
+    assert schemas_in(tmp_path) == {"ITEMS": "{}"}
 
 
 def test_failed_and_silent_exports_reach_mail_and_chat_the_chat_in_its_own_form(app: App, synth: Synthesise) -> None:
@@ -108,9 +126,20 @@ LAKE = {**GROUP, "data_account": "1" * 12, "lake_account": "2" * 12, "region": "
         ("hardened", {**GROUP, **GIVEN}, None),
         ("hardened", {}, "No dataset group was given: pass -c dataset_group=NAME"),
         (
+<<<<<<< HEAD
             "hardened",
             {**GROUP, **GIVEN, "vpc_id": "", "replica_key": ""},
             "Not given: vpc_id, replica_key. Pass each with -c NAME=VALUE",
+=======
+            "athena",
+            {"dataset_group": "movies", "schemas": "examples"},
+            "No schema was given: pass -c schemas=FOLDER, with interactions.json, items.json or users.json in it",
+        ),
+        (
+            "cross_account",
+            {"dataset_group": "movies", "data_account": "1" * 12, "lake_account": "2" * 12, "region": "us-east-1"},
+            None,
+>>>>>>> 741a0b2 (Query the exports of a group through tables in examples/athena, and say how on a page)
         ),
         ("nightly", GROUP, None),
         ("nightly", {}, "No dataset group was given: pass -c dataset_group=NAME"),
