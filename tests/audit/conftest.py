@@ -39,6 +39,7 @@ from cdk_personalize_export import (  # noqa: E402 - imports aws_cdk
     DatasetExport,
     DatasetGroupExport,
     ExportDestination,
+    ExportTable,
     ScheduledDatasetGroupExport,
 )
 from examples.hardened.app import Hardened  # noqa: E402 - imports aws_cdk
@@ -111,6 +112,15 @@ def nightly(app: App) -> None:
     aws_cloudwatch.Dashboard(stack, "Dashboard", widgets=[export.widgets()])
 
 
+def tables(app: App) -> None:
+    """A group and the tables over it."""
+    types = ["INTERACTIONS", "ITEMS", "USERS"]
+    stack = Stack(app, STACK)
+    export = DatasetGroupExport(stack, "Shop", dataset_group="movies", dataset_types=types)
+    schema = {"type": "record", "name": "Any", "fields": [{"name": "USER_ID", "type": "string"}]}
+    ExportTable.for_group(stack, "Tables", exports=export, schemas=dict.fromkeys(types, schema), database_name="movies")
+
+
 def hardened(app: App) -> None:
     """The example for accounts where security reads every line."""
     Hardened(app, STACK, dataset_group="movies")
@@ -133,6 +143,7 @@ STACKS: dict[str, Callable[[App], None]] = {
     "own bucket and key": own_bucket_and_key,
     "group": group,
     "nightly": nightly,
+    "tables": tables,
     "hardened": hardened,
 }
 

@@ -30,6 +30,7 @@ FINDINGS: dict[str, dict[str, set[str]]] = {
     "default": DEFAULT,
     "group": DEFAULT,
     "nightly": DEFAULT,
+    "tables": DEFAULT,
     "own bucket and key": {
         "AwsSolutions": set(),
         "Serverless": {"LambdaDLQ", "LambdaTracing"},

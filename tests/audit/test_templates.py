@@ -47,6 +47,7 @@ CHECKOV_FINDINGS: dict[str, dict[str, str]] = {
     "default": {**FUNCTION, "CKV_AWS_18": "AWS::S3::Bucket"},  # access logs
     "group": {**FUNCTION, "CKV_AWS_18": "AWS::S3::Bucket"},
     "nightly": {**FUNCTION, "CKV_AWS_18": "AWS::S3::Bucket"},
+    "tables": {**FUNCTION, "CKV_AWS_18": "AWS::S3::Bucket"},
     "own bucket and key": FUNCTION,
     "hardened": {"CKV_AWS_111": "AWS::IAM::ManagedPolicy"},  # network interfaces, which AWS allows only on "*"
 }
