@@ -67,7 +67,7 @@ dist: $(VENV)/.test  ## both wheels: the library and the local AWS
 	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist . ./packaging/personalize-local
 
 docs: $(VENV)/.docs  ## the site, in build/site: warnings are errors, and every internal link leads somewhere
-	@$(STEP) $(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/site
+	@$(STEP) $(BIN)/python -m sphinx -q -E -W --keep-going -c docs -d build/doctrees . build/site
 	@echo "file://$(CURDIR)/build/site/index.html"
 
 browser: $(VENV)/.docs  ## real browser: hostile web pages against the local AWS, and every page of the site

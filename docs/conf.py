@@ -4,10 +4,14 @@ The source folder is the repository itself, so that a link between two pages is 
 site; only the pages that are named below are read.
 """
 
+import inspect
+import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
+from constructs import Construct
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
@@ -59,6 +63,22 @@ def copy_pictures(app: Sphinx, failure: Exception | None) -> None:
         shutil.copy(ROOT / name, Path(app.outdir) / name)
 
 
+def signature_of(
+    app: Sphinx,  # noqa: ARG001 - as Sphinx calls it
+    what: str,
+    name: str,  # noqa: ARG001
+    obj: Any,  # noqa: ANN401
+    *_: object,
+) -> tuple[str, str] | None:
+    """Return the options of a construct, which jsii hides behind a metaclass."""
+    if what != "class" or not issubclass(obj, Construct):
+        return None
+    options = inspect.signature(obj.__init__)
+    text = str(options.replace(parameters=list(options.parameters.values())[1:], return_annotation=options.empty))
+    text = re.sub(r"(: )'([^']*)'", r"\1\2", text)  # annotations are text here
+    return re.sub(r"<([\w.]+): '\w+'>", r"\1", text), ""
+
+
 def read_docstring(  # noqa: PLR0913, PLR0917 - as Sphinx calls it
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
@@ -68,6 +88,7 @@ def read_docstring(  # noqa: PLR0913, PLR0917 - as Sphinx calls it
 
 
 def setup(app: Sphinx) -> None:
-    """Add both steps."""
+    """Add what is above."""
+    app.connect("autodoc-process-signature", signature_of)
     app.connect("autodoc-process-docstring", read_docstring)
     app.connect("build-finished", copy_pictures)

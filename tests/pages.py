@@ -88,6 +88,11 @@ class Page:
         (found,) = [block for block in self.blocks(language) if block.startswith(start)]
         return found
 
+    def section(self, title: str) -> str:
+        """Return the text below a title of the second level."""
+        (found,) = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", self.text, re.DOTALL | re.MULTILINE)
+        return str(found)
+
     @property
     def programs(self) -> list[str]:
         """Its Python that is a whole app."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -12,6 +13,14 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from cdk_personalize_export import (
+    DatasetExport,
+    DatasetGroupExport,
+    ExportDestination,
+    ExportProvider,
+    ScheduledDatasetExport,
+    ScheduledDatasetGroupExport,
+)
 from tests.pages import NIGHTLY, OWN_TESTS, PRELUDE, README, ROOT, Page, pages
 
 if TYPE_CHECKING:
@@ -30,6 +39,7 @@ NIGHTLY_DOCUMENTS = {
     "and its policy": ("PersonalizeExportProviderSchedulePolicy", "PolicyDocument"),
 }
 PERMISSIONS_PAGE = Page("docs/permissions.md")
+OPTIONS_PAGE = Page("docs/options.md")
 FUNCTION_POLICY = ("PersonalizeExportProviderPolicy", "PolicyDocument")
 
 
@@ -78,6 +88,23 @@ def test_python_of_a_page_runs_in_a_stack_as_it_is_printed(
     exec(compile(program, page.path, "exec"), names)  # noqa: S102 - what a reader would run
     templates = [stack.template for stack in names["app"].synth().stacks_recursively]
     assert any(template.get("Resources") for template in templates)
+
+
+CONSTRUCTS = {
+    "DatasetExport": [DatasetExport, DatasetGroupExport],
+    "ScheduledDatasetExport": [ScheduledDatasetExport, ScheduledDatasetGroupExport],
+    "ExportDestination": [ExportDestination],
+    "ExportProvider": [ExportProvider],
+}
+
+
+@pytest.mark.parametrize("title", CONSTRUCTS)
+def test_page_of_options_names_every_option(title: str) -> None:
+    sections = [OPTIONS_PAGE.section(title)] + ([OPTIONS_PAGE.section("DatasetExport")] if "Scheduled" in title else [])
+    named = set(re.findall(r"`(\w+)`", "".join(sections)))
+    for construct in CONSTRUCTS[title]:
+        options = inspect.getfullargspec(construct.__init__).kwonlyargs
+        assert [option for option in options if option not in named] == []
 
 
 def test_first_example_makes_nine_resources(template: dict[str, Any]) -> None:
