@@ -22,11 +22,12 @@ OWN_TESTS = {
     "packaging/personalize-local/README.md": "tests/e2e/test_local_page.py",
     "docs/query.md": "tests/e2e/test_athena.py",
     "docs/restore.md": "tests/e2e/test_restore.py",
-    "docs/privacy.md": "tests/e2e/test_restore.py",
+    "docs/privacy.md": "tests/e2e/test_privacy.py",
     "docs/aws-report.md": "tests/e2e/test_aws_report.py",
     "examples/athena/README.md": "tests/e2e/test_athena.py",
-    "examples/restore/README.md": "tests/e2e/test_restore.py",
 }
+# Pages whose commands are lines of another page, whose test runs them.
+COMMANDS_AS_OF = {"examples/restore/README.md": "docs/restore.md"}
 # Who runs the commands of a page. Where a page is in several scripts, each takes the blocks that begin so.
 COMMANDS_OF = {
     "README.md": {
@@ -59,6 +60,7 @@ COMMANDS_OF = {
         ". .venv/bin/activate": "tests/unit/tools/test_page_commands.py",
         "make replay": "tests/unit/tools/test_page_commands.py",
     },
+    "examples/privacy/README.md": {"cdk ": "tests/e2e/test_examples.py"},
     "examples/movielens/README.md": {"cdk ": "tests/e2e/test_examples.py"},
     "examples/nightly/README.md": {
         "cdk ": "tests/e2e/test_nightly.py",

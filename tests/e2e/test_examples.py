@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from examples_outside import copied
 
-from examples.movielens.run import DATA_BUCKET, upload
+from examples.movielens.run import upload
 from personalize_local import LocalAws, Settings
 from tests.pages import Page
 
@@ -24,16 +24,20 @@ ROWS = {
 }
 
 
-def test_movielens_is_deployed_and_destroyed_as_its_readme_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("example", "jobs"), [("movielens", 3), ("privacy", 0)])
+def test_example_is_deployed_and_destroyed_as_its_readme_says(example: str, jobs: int, tmp_path: Path) -> None:
     with LocalAws(iam=True, settings=SETTINGS) as aws:
         aws.bootstrap()
         upload(aws, ROWS)
-        folder, environment = copied("movielens", tmp_path, aws)
-        for command in Page("examples/movielens/README.md").commands:
-            assert DATA_BUCKET in command
+        folder, environment = copied(example, tmp_path, aws)
+        commands = Page(f"examples/{example}/README.md").commands
+        assert len(commands) == 2
+        for command in commands:
             done = subprocess.run(
                 ["bash", "-ec", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, done.stdout + done.stderr
-        jobs = aws.client("personalize").list_dataset_export_jobs()["datasetExportJobs"]
-        assert [job["status"] for job in jobs] == ["ACTIVE"] * 3
+        found = aws.client("personalize").list_dataset_export_jobs()["datasetExportJobs"]
+        assert [job["status"] for job in found] == ["ACTIVE"] * jobs
+        left = aws.client("cloudformation").list_stacks()["StackSummaries"]
+        assert {stack["StackStatus"] for stack in left if stack["StackName"] != "CDKToolkit"} == {"DELETE_COMPLETE"}
