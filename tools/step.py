@@ -2,7 +2,8 @@
 
 The command gets a session of its own: Ctrl-C, which a terminal sends to every process of a session, reaches this
 process alone, which ends the command as `kill` does, whatever it is doing. It also gets a folder of its own for
-temporary files, which is removed unless the command fails. Nothing but the standard library is used, because the steps
+temporary files, which is removed unless the command fails. `--or TEXT` before the command is a line to end with when it
+fails by itself. Nothing but the standard library is used, because the steps
 that install everything else run through it as well.
 """
 
@@ -28,6 +29,9 @@ STOPPED = "stopped: nothing is left running, and the same command starts again"
 
 def main(command: list[str]) -> int:
     """Run the command; returns its exit status, or that of the signal that ended it."""
+    explanation = None
+    if command[0] == "--or":
+        _, explanation, *command = command
     received: list[int] = []
     for asking in ASKING:
         signal.signal(asking, lambda number, _frame: received.append(number))
@@ -45,6 +49,8 @@ def main(command: list[str]) -> int:
     status = process.returncode
     if status == 0 or not any(folder.iterdir()):
         _remove(folder)
+    if status and explanation:
+        print(explanation, file=sys.stderr)
     return status if status >= 0 else SIGNAL_OFFSET - status
 
 

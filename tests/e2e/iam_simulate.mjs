@@ -1,9 +1,12 @@
-// Evaluates requests against policies with an evaluator that is not ours: stdin and stdout are JSON.
+// Evaluates requests against policies with an evaluator that is not ours: stdin and stdout are JSON, and the argument is
+// the folder it is installed in. It is under the AGPL: it runs in this process alone, and is part of no distribution.
 //
 // In:  {policies: {name: document}, questions: [{principal, action, resource, account, context, identity: [name],
 //      resourcePolicy: name | null}], variants: [{policy: name, document: document | null}]}
 // Out: {answers: [{result, allowedBy: [[policy name, statement number]]}], variants: [[number of each question denied]]}
-import { runSimulation } from '@cloud-copilot/iam-simulate'
+import { createRequire } from 'node:module'
+
+const { runSimulation } = createRequire(`${process.argv[2]}/`)('@cloud-copilot/iam-simulate')
 
 async function ask(question, policies) {
   const response = await runSimulation(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from account import Account
 
 SIMULATOR = Path(__file__).with_name("iam_simulate.mjs")
+INSTALLED = Path(__file__).resolve().parents[2] / ".cache" / "evaluator"
 PERSONALIZE, SCHEDULER = "personalize.amazonaws.com", "scheduler.amazonaws.com"
 SERVICES = {PERSONALIZE: "Personalize", SCHEDULER: "Scheduler"}
 _HASH = re.compile(r"[0-9A-F]{8}$")
@@ -187,9 +188,8 @@ def simulate(policies: Policies, asked: list[Question], variants: list[Variant])
         "questions": [question.as_json() for question in asked],
         "variants": [{"policy": variant.policy, "document": variant.document} for variant in variants],
     }
-    done = subprocess.run(
-        ["node", str(SIMULATOR)], input=json.dumps(request), capture_output=True, text=True, check=False, timeout=120
-    )
+    command = ["node", str(SIMULATOR), str(INSTALLED)]
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

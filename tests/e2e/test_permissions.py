@@ -2,13 +2,14 @@
 
 What the function calls is recorded from its own requests. What Personalize does behind them is what AWS documents that
 it must be allowed, since nobody outside sees it. The judge is `@cloud-copilot/iam-simulate`, which is not the evaluator
-of the local AWS.
+of the local AWS. It is under the AGPL: `make e2e WITHOUT_AGPL=1` does not install it, and reports this as left out.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,11 @@ from personalize_local import Settings
 if TYPE_CHECKING:
     from account import Account
 
-pytestmark = pytest.mark.e2e
+WITHOUT_AGPL = os.environ.get("WITHOUT_AGPL")
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(bool(WITHOUT_AGPL), reason="WITHOUT_AGPL is set: nothing says whether permissions are needless"),
+]
 APP = "tests/e2e/apps/owned.py"
 STACK_HASH = "17b760"
 EXPORTS = ("Default", "OwnBucket", "OwnKey", "OwnRole", "Imported", "Foreign")

@@ -109,6 +109,13 @@ def test_step_has_the_status_of_its_command(script: str, status: int) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
 
 
+@pytest.mark.parametrize(("status", "says"), [(0, ""), (3, "what to do\n")])
+def test_step_ends_with_a_line_of_what_to_do_when_its_command_fails(status: int, says: str) -> None:
+    command = [*STEP, "--or", "what to do", "sh", "-c", f"exit {status}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, says)
+
+
 @pytest.mark.parametrize(("status", "stays"), [(0, False), (1, True)])
 def test_temporary_files_stay_only_when_the_command_fails(status: int, stays: bool) -> None:  # noqa: FBT001 - a parameter
     script = f'touch "$TMPDIR/server.log"; echo "$TMPDIR"; exit {status}'
