@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from cdk_personalize_export.handler.cloudformation import given_up
+from cdk_personalize_export.handler.cloudformation import StackResource, given_up, read_request
+from cdk_personalize_export.handler.log import Log
 from tests.unit.handler.test_exports import CREATE, DESCRIBE, ID, OURS
 from tests.unit.handler.world import START, AnswerServer, FakeOutbound, Refusal, event, run
 
@@ -83,18 +84,24 @@ def test_the_next_attempt_is_only_started_for_somebody(outbound: FakeOutbound, s
 
 
 @pytest.mark.parametrize(
-    "refusal",
-    [Refusal("AccessDenied", "not authorized", 403), Refusal("Throttling", "Rate exceeded"), ConnectionResetError()],
+    ("refusal", "quoted"),
+    [
+        (Refusal("AccessDenied", "not authorized", 403), "not authorized (AccessDenied from DescribeStackResource)"),
+        (Refusal("Throttling", "Rate exceeded"), "Rate exceeded (Throttling from DescribeStackResource)"),
+        (ConnectionResetError(), "Connection was closed before we received a valid response from endpoint URL"),
+    ],
     ids=repr,
 )
 def test_without_a_word_of_cloudformation_everything_goes_on_as_if_wanted(
-    outbound: FakeOutbound, server: AnswerServer, refusal: Exception
+    outbound: FakeOutbound, server: AnswerServer, refusal: Exception, quoted: str
 ) -> None:
     outbound.stack.refusal = refusal
     wait_for_a_turn(outbound, server, 500)
     assert server.answer["Status"] == "SUCCESS"
-    told = "CloudFormation does not say whether it still waits"
-    assert [line["message"] for line in outbound.lines].count(told) == len(outbound.stack.asked)
+    told = [line for line in outbound.lines if line["message"] == "CloudFormation does not say whether it still waits"]
+    assert len(told) == len(outbound.stack.asked)
+    assert {line["level"] for line in told} == {"INFO"}
+    assert all(line["error"].startswith(quoted) for line in told)
     slow = isinstance(refusal, ConnectionResetError)
     assert (len(outbound.stack.asked) == 1) is slow  # a refusal comes at once, and the permission may be on its way
 
@@ -210,3 +217,23 @@ def test_a_retry_answers_at_the_deadline_whatever_cloudformations_clock_says(
     run(outbound, request)
     assert len(server.answers) == 1
     assert outbound.time == pytest.approx(ends_at, abs=2)
+
+
+def test_what_goes_wrong_while_asking_for_the_age_is_logged_and_fails_nothing(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.stack.refusal = ValueError("nobody expected this")
+    run(outbound, event("create", server.url))
+    (told,) = [line for line in outbound.lines if line["message"] == "The age of the request is a guess"]
+    assert (told["level"], told["error"]) == ("WARNING", "nobody expected this (ValueError)")
+    assert server.answer["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize(("ahead", "age"), [(0.0, 0.0), (29.0, 0.0), (90.0, 60.0)])
+def test_a_request_is_as_old_as_cloudformation_says_and_never_younger_than_nothing(
+    outbound: FakeOutbound, ahead: float, age: float
+) -> None:
+    outbound.time, outbound.ahead = START, {"cloudformation": ahead}
+    signed_later = event("create", "https://bucket.s3.amazonaws.com/answer?X-Amz-Date=20260102T030435Z")
+    resource = StackResource(read_request(signed_later, outbound.now()), outbound, Log(outbound, {}))
+    assert resource.age() == age
