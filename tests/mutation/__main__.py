@@ -2,9 +2,9 @@
 
 `python -m tests.mutation [MODULE ...]` runs the handler's own tests once, notes which lines each of them reaches, and
 then lets every mutant meet the tests that reach it, the quickest first, in a fork of the process that has everything
-imported: nothing on disk is changed, and a mutant takes a fraction of a second. A change inside a function replaces its
-code, one of a constant its value wherever it was imported; for any other the modules are imported again, and the
-tests of the module alone are run.
+imported: nothing on disk is changed, and a mutant takes a fraction of a second. What survives the first seconds of them
+and is not explained meets all of them. A change inside a function replaces its code, one of a constant its value
+wherever it was imported; for any other the modules are imported again, and the tests of the module alone are run.
 
 Exit status 1 when a mutant survives that explained.txt does not explain, or when less than 95 % are killed.
 """
@@ -17,6 +17,7 @@ import gc
 import importlib.abc
 import importlib.util
 import json
+import math
 import os
 import signal
 import sys
@@ -33,7 +34,7 @@ import pytest
 from tests.mutation.mutants import Mutant, mutants_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
@@ -45,11 +46,11 @@ EXPLAINED = Path(__file__).with_name("explained.txt")
 OUTCOME = ROOT / ".cache" / "mutation.json"
 LEAST_PERCENT = 95
 PROCESSES = 2
-SLOWEST_TEST_SECONDS = 2.5  # what only slower tests would notice counts as survived
+SLOWEST_TEST_SECONDS = 2.5  # slower ones are kept for what survives the others
 LONGEST_CPU_SECONDS = 20.0  # of one test: a mutant that loops for ever is stopped
-MOST_TEST_SECONDS = 15  # a mutant meets the most telling tests, up to these seconds of them
+MOST_TEST_SECONDS = 15.0  # a mutant meets the most telling tests first, up to these seconds of them
 EXAMPLES = 25  # of a property
-LONGEST_WALL_SECONDS = 300.0  # of all: one that waits for ever, too
+LONGEST_WALL_SECONDS = 600.0  # of all: one that waits for ever, too
 SURVIVED, KILLED, CRASHED = 0, 1, 70
 ALREADY_IMPORTED = "ignore::pytest.PytestAssertRewriteWarning"  # on purpose: a fork starts with the imports done
 QUIET = ["-s", "-x", "-o", "addopts=--import-mode=importlib", "-p", "no:terminal", "-p", "no:cacheprovider"]
@@ -88,10 +89,10 @@ class Running(NamedTuple):
 class Hunt:
     """A pytest plugin: runs the tests once, then the mutants against them."""
 
-    def __init__(self, mutants: Sequence[Mutant]) -> None:
+    def __init__(self, mutants: Sequence[Mutant], explained: Container[Key]) -> None:
         self.verdicts: list[tuple[Mutant, bool]] = []
         self.problem = "no test was run"
-        self._mutants = mutants
+        self._mutants, self._explained = mutants, explained
         self._failed = False
         self._kills: Counter[tuple[str, str]] = Counter()  # by place and test: who killed a mutant kills its neighbours
 
@@ -102,7 +103,13 @@ class Hunt:
         self.problem = ""
         reaches = self._run_all(session.items)
         if not self.problem:
-            self._run_mutants(reaches)
+            gc.freeze()  # leaves memory shared with the forks
+            quick = [reach for reach in reaches if reach.seconds <= SLOWEST_TEST_SECONDS]
+            self._run_mutants(self._mutants, quick, MOST_TEST_SECONDS)
+        if not self.problem:
+            doubtful = [one for one, dead in self.verdicts if not dead and key_of(one) not in self._explained]
+            self.verdicts = [(one, dead) for one, dead in self.verdicts if one not in doubtful]
+            self._run_mutants(doubtful, reaches, math.inf)
         return True
 
     def _run_all(self, items: Sequence[pytest.Item]) -> list[Reach]:
@@ -125,19 +132,17 @@ class Hunt:
             for line, contexts in data.contexts_by_lineno(file).items():
                 for context in filter(None, contexts):
                     lines[int(context)].add((Path(file).stem, line))
-        reaches = [Reach(item, seconds[n], frozenset(lines[n])) for n, item in enumerate(items)]
-        return [reach for reach in reaches if reach.seconds <= SLOWEST_TEST_SECONDS]
+        return [Reach(item, seconds[n], frozenset(lines[n])) for n, item in enumerate(items)]
 
     def _run_one(self, item: pytest.Item) -> None:
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
 
-    def _run_mutants(self, reaches: Sequence[Reach]) -> None:
-        gc.freeze()  # leaves memory shared with the forks
+    def _run_mutants(self, mutants: Sequence[Mutant], reaches: Sequence[Reach], most_seconds: float) -> None:
         running: dict[int, Running] = {}
-        waiting = iter(self._mutants)
+        waiting = iter(mutants)
         while True:
             for mutant in waiting:
-                child = self._fork(mutant, reaches)
+                child = self._fork(mutant, reaches, most_seconds)
                 running[child.process] = child
                 if len(running) == PROCESSES:
                     break
@@ -158,7 +163,7 @@ class Hunt:
         if len(self.verdicts) % 20 == 0:
             print(f"# {len(self.verdicts)}/{len(self._mutants)}: {score(self.verdicts)}\n", flush=True)
 
-    def _fork(self, mutant: Mutant, reaches: Sequence[Reach]) -> Running:
+    def _fork(self, mutant: Mutant, reaches: Sequence[Reach], most_seconds: float) -> Running:
         own = f"test_{mutant.module}"
 
         def promise(reach: Reach) -> tuple[int, bool, bool, float]:
@@ -170,13 +175,13 @@ class Hunt:
         child = os.fork()
         if child == 0:
             try:
-                self._meet(mutant, ordered, writing)
+                self._meet(mutant, ordered, most_seconds, writing)
             finally:
                 os._exit(CRASHED)
         os.close(writing)
         return Running(child, mutant, reading, time.monotonic() + LONGEST_WALL_SECONDS)
 
-    def _meet(self, mutant: Mutant, reaches: Sequence[Reach], killer: int) -> NoReturn:
+    def _meet(self, mutant: Mutant, reaches: Sequence[Reach], most_seconds: float, killer: int) -> NoReturn:
         """Lets a mutant meet the tests, in a process of its own."""
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
@@ -188,7 +193,7 @@ class Hunt:
             _start_again(mutant)
         seconds = 0.0
         for reach in reaches:
-            if not changed.isdisjoint(reach.lines) and seconds < MOST_TEST_SECONDS:
+            if not changed.isdisjoint(reach.lines) and seconds < most_seconds:
                 seconds += reach.seconds
                 signal.setitimer(signal.ITIMER_PROF, LONGEST_CPU_SECONDS)
                 self._run_one(reach.item)
@@ -389,7 +394,7 @@ def describe(keys: Iterable[Key]) -> str:
     return "\n\n".join(f"{module} {where}\n- {before}\n+ {after}" for module, where, before, after in keys)
 
 
-def hunt(mutants: Sequence[Mutant]) -> Hunt:
+def hunt(mutants: Sequence[Mutant], explained: Container[Key]) -> Hunt:
     """Runs the tests, and the mutants against them."""
     os.chdir(ROOT)
     phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # a mutant's example need not be small
@@ -403,7 +408,7 @@ def hunt(mutants: Sequence[Mutant]) -> Hunt:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     hypothesis.settings.load_profile("mutation")
-    found = Hunt(mutants)
+    found = Hunt(mutants, explained)
     pytest.main([*QUIET, TESTS], plugins=[found])
     return found
 
@@ -424,7 +429,7 @@ def main() -> int:
         before = {tuple(key) for key in json.loads(OUTCOME.read_text(encoding="utf-8"))}
         mutants = [mutant for mutant in everything if key_of(mutant) in before]
     started = time.monotonic()
-    found = hunt(mutants)
+    found = hunt(mutants, explained)
     if found.problem:
         print(f"mutation: {found.problem}", file=sys.stderr)
         return 1

@@ -1,9 +1,16 @@
 """Only errors that may pass are waited out; the service is quoted word for word."""
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
 
-from cdk_personalize_export.handler.errors import FINAL, PASSING, PROPAGATING, text_of, verdict
+from cdk_personalize_export.handler.errors import FINAL, PASSING, PROPAGATING, may_have_been_heard, text_of, verdict
+from cdk_personalize_export.handler.outbound import NoAnswerError
 from tests.unit.handler.test_waiting import S3_REFUSAL, error
 
 
@@ -77,3 +84,23 @@ def test_a_service_that_cannot_be_reached_is_named_with_what_a_vpc_needs() -> No
         'Connect timeout on endpoint URL: "https://personalize.us-east-1.amazonaws.com/" (ConnectTimeoutError); in a '
         "VPC, a function needs an interface endpoint of this service that lets it in, or a NAT gateway"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "heard"),
+    [
+        (ReadTimeoutError(endpoint_url="https://personalize"), True),
+        (NoAnswerError("no answer within 10 s"), True),
+        (error("InternalServerException", HTTPStatusCode=500), True),
+        (error("ThrottlingException", HTTPStatusCode=400), False),
+        (error("ThrottlingException", HTTPStatusCode=499), False),
+        (error("ThrottlingException"), False),
+        (ClientError({"Error": {"Code": "ThrottlingException"}}, "CreateDatasetExportJob"), False),
+        (ConnectTimeoutError(endpoint_url="https://personalize"), False),
+        (EndpointConnectionError(endpoint_url="https://personalize"), False),
+        (NoCredentialsError(), False),
+    ],
+    ids=str,
+)
+def test_a_call_may_have_been_heard_unless_it_was_refused_or_never_arrived(given: Exception, heard: bool) -> None:  # noqa: FBT001 - a table
+    assert may_have_been_heard(given) is heard

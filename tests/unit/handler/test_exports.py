@@ -10,6 +10,7 @@ from botocore.exceptions import NoCredentialsError
 
 from cdk_personalize_export.handler import index
 from cdk_personalize_export.handler.cloudformation import handle
+from cdk_personalize_export.handler.exports import retry_seconds
 from cdk_personalize_export.handler.invocation import Invocation
 from tests.unit.handler.world import (
     FUNCTION,
@@ -517,7 +518,7 @@ def test_a_link_starts_the_job_when_its_turn_has_not_come_before(outbound: FakeO
 
 @pytest.mark.parametrize(
     ("name", "failed_seconds_ago", "attempts"),
-    [("link", 100, 1), ("link", 200, 2), ("create", 100, 2), ("create", 2, 1), ("create", 5, 2)],
+    [("link", 100, 1), ("link", 122, 1), ("link", 124, 2), ("create", 100, 2), ("create", 2, 1), ("create", 5, 2)],
 )
 def test_a_later_link_starts_no_job_again_that_failed_just_before_it(
     outbound: FakeOutbound, server: AnswerServer, name: str, failed_seconds_ago: float, attempts: int
@@ -614,7 +615,10 @@ def test_a_delete_that_can_not_hand_over_waits_no_longer(outbound: FakeOutbound,
     assert run(outbound, event("delete", server.url)) == 1
     assert outbound.time < START + 900
     assert server.answer["Status"] == "SUCCESS"
-    assert "The job still runs, and Delete could not hand over" in [line["message"] for line in outbound.lines]
+    (told,) = [
+        line for line in outbound.lines if line["message"] == "The job still runs, and Delete could not hand over"
+    ]
+    assert (told["level"], told["error"]) == ("WARNING", "no (AccessDeniedException from Invoke)")
 
 
 def test_a_delete_right_after_the_create_waits_for_a_job_that_is_not_visible_yet(
@@ -664,6 +668,23 @@ def test_a_delete_does_not_wait_for_a_job_that_has_stopped_somewhere(
     run(outbound, event("delete", server.url))
     assert outbound.sleeps == [37]
     assert server.answer["Status"] == "SUCCESS"
+
+
+def test_a_delete_with_broken_properties_waits_for_the_job_its_id_names(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.add(ID, **OURS)
+    run(outbound, event("delete", server.url, IngestionMode="SOME"))
+    assert outbound.time >= START + 1 + 100
+
+
+def test_a_delete_under_a_foreign_id_looks_for_no_job_of_that_name(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.time = START + 61
+    run(outbound, event("delete-foreign", server.url))
+    asked = [params["datasetExportJobArn"] for name, params in outbound.personalize.calls if name == DESCRIBE]
+    assert asked == [ARN]
 
 
 def test_a_delete_waits_no_longer_than_cloudformation_listens(outbound: FakeOutbound, server: AnswerServer) -> None:
@@ -916,6 +937,15 @@ def test_a_job_in_an_unknown_state_that_does_not_change_is_said_after_one_more_l
         f"knows, and has not changed within 37 s (job: {ARN}; {LOG})"
     )
     assert outbound.sleeps == [pytest.approx(2.05), 37]
+    assert server.answer["PhysicalResourceId"] == ID  # so that Delete knows of it
+
+
+def test_an_update_that_was_refused_is_answered_under_the_id_of_what_it_asked_for(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.refusals[CREATE] = [Refusal("TooManyTagsException")]
+    run(outbound, event("update", server.url, IngestionMode="BULK"))
+    assert (server.answer["Status"], server.answer["PhysicalResourceId"]) == ("FAILED", BULK_ID)
 
 
 def test_a_job_in_an_unknown_state_that_changes_is_waited_for(outbound: FakeOutbound, server: AnswerServer) -> None:
@@ -1059,3 +1089,7 @@ def test_looks_that_take_until_the_deadline_start_no_job(outbound: FakeOutbound,
     run(outbound, event("create", server.url, MaxWaitSeconds="60"))
     assert outbound.personalize.count(CREATE) == 0
     assert server.answer["Reason"].startswith("There was no dataset export job to wait for")
+
+
+def test_a_failed_job_is_followed_after_5_15_and_45_minutes_and_then_every_hour() -> None:
+    assert [retry_seconds(attempt) for attempt in range(1, 6)] == [300, 900, 2700, 3600, 3600]

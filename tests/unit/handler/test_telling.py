@@ -293,6 +293,11 @@ def test_a_link_that_is_not_the_last_leaves_the_end_to_the_next(outbound: FakeOu
     assert (server.answers[1]["Status"], outbound.bus.outcomes) == ("SUCCESS", ["STARTED"])
 
 
+def test_a_link_that_is_not_the_last_tells_the_end_that_it_sees(outbound: FakeOutbound, server: AnswerServer) -> None:
+    run(outbound, event("create", server.url, MoreLinks="true", **TELLING))
+    assert outbound.bus.outcomes == ["STARTED", "SUCCEEDED"]
+
+
 def test_the_last_link_tells_that_time_is_over(outbound: FakeOutbound, server: AnswerServer) -> None:
     outbound.personalize.seconds = 4000
     run(outbound, event("create", server.url, MaxWaitSeconds="600", LinkNumber="2", **TELLING))
@@ -320,6 +325,18 @@ def test_an_answer_is_delayed_by_ten_seconds_at_most_and_never_lost(
     run(other, event("create", server.url, **{**TELLING, "TellStarted": "false"}))
     assert undisturbed < other.time <= undisturbed + 10
     assert [answer["Status"] for answer in server.answers] == ["SUCCESS"] * 2
+
+
+@pytest.mark.parametrize("seconds", [1.9, 3.9])
+def test_as_many_tries_are_made_as_half_the_margin_leaves_time_for(
+    outbound: FakeOutbound, server: AnswerServer, seconds: float
+) -> None:
+    """They come after 0, 1 and 3 s and take half a second at least; seven eighths of the invocation are theirs."""
+    outbound.luck, outbound.bus.refusals = 0.0, ["ThrottlingException"] * 99
+    outbound.personalize.refusals[CREATE] = [Refusal("TooManyTagsException")]
+    run(outbound, event("create", server.url, **TELLING), seconds)
+    assert len(outbound.bus.regions) == 2
+    assert server.answer["Status"] == "FAILED"
 
 
 @pytest.mark.parametrize("seconds", [8.0, 10.0, 20.0])
