@@ -43,6 +43,8 @@ def test_a_request_that_was_given_up_while_it_waited_for_its_turn_starts_nothing
     assert outbound.stack.asked[0][1:] == (STACK, "InteractionsExport")
     assert server.answer["Status"] == "FAILED"
     assert server.answer["Reason"].startswith(GIVEN_UP)
+    told = "Nobody waits for this export any longer, so nothing is started"
+    assert [line["level"] for line in outbound.lines if line["message"] == told] == ["WARNING"]
 
 
 def test_a_request_that_still_is_waited_for_starts_its_job_when_its_turn_comes(

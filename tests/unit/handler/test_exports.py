@@ -518,7 +518,7 @@ def test_a_link_starts_the_job_when_its_turn_has_not_come_before(outbound: FakeO
 
 @pytest.mark.parametrize(
     ("name", "failed_seconds_ago", "attempts"),
-    [("link", 100, 1), ("link", 122, 1), ("link", 124, 2), ("create", 100, 2), ("create", 2, 1), ("create", 5, 2)],
+    [("link", 100, 1), ("link", 122, 1), ("link", 124, 2), ("create", 100, 2), ("create", 2, 1), ("create", 3.5, 2)],
 )
 def test_a_later_link_starts_no_job_again_that_failed_just_before_it(
     outbound: FakeOutbound, server: AnswerServer, name: str, failed_seconds_ago: float, attempts: int

@@ -380,6 +380,7 @@ def test_a_failed_attempt_that_is_tried_again_is_logged_and_not_told(outbound: F
         ID,
         "The disk was full.",
     )
+    assert 290 <= int(line["pause"]) <= 300
     assert outbound.bus.outcomes == ["SUCCEEDED"]
 
 

@@ -357,6 +357,14 @@ def test_the_response_url_is_in_no_event(outbound: FakeOutbound, server: AnswerS
     assert "[hidden]" in outbound.bus.details[-1]["reason"]
 
 
+def test_a_job_in_an_unknown_state_is_told_as_the_api_describes_it(
+    outbound: FakeOutbound, server: AnswerServer
+) -> None:
+    outbound.personalize.running, outbound.personalize.seconds = "CREATE STOPPED", 9999
+    run(outbound, event("create", server.url, **{**TELLING, "TellStarted": "false"}))
+    assert [(detail["outcome"], detail["status"]) for detail in outbound.bus.details] == [("FAILED", "CREATE STOPPED")]
+
+
 def test_a_wrong_bus_is_the_answer(outbound: FakeOutbound, server: AnswerServer) -> None:
     run(outbound, event("create", server.url, EventBus="default"))
     text = "EventBus is 'default'. Allowed: the ARN of an event bus. Fix: pass an event_bus."
