@@ -255,7 +255,7 @@ def _replace_constants(module: ModuleType, source: str) -> set[Line]:
     names = {
         name
         for name, value in fresh.items()
-        if name in known and repr(value) != repr(known[name]) and (_is_plain(value) or _is_plain(known[name]))
+        if name in known and (_is_plain(value) or _is_plain(known[name])) and repr(value) != repr(known[name])
     } - {"__name__", "__file__", "__builtins__"}
     for name in names:
         old = known[name]

@@ -121,20 +121,36 @@ def test_the_longest_prefix_leaves_room_for_every_attempt() -> None:
 
 def hostile() -> Iterator[tuple[str, Any, str]]:
     """Ticks that are none, and what is said of them."""
-    yield "no time", {**tick(), "Tick": {}}, "ScheduledTime is ''. Allowed: a time as 2026-11-25T03:00:00Z."
+    yield (
+        "no time",
+        {**tick(), "Tick": {}},
+        ("ScheduledTime is ''. Allowed: a time as 2026-11-25T03:00:00Z. Fix: pass <aws.scheduler.scheduled-time>."),
+    )
     yield "a text", {**tick(), "Tick": "now"}, "ScheduledTime is ''."
     yield "nothing", {"Tick": None}, "ScheduledTime is ''."
     yield "an attribute", at("<aws.scheduler.scheduled-time>"), "ScheduledTime is '<aws.scheduler.scheduled-time>'."
     yield (
         "no such day",
         at("2026-02-30T03:00:00Z"),
-        "ScheduledTime is '2026-02-30T03:00:00Z', and there is no such time.",
+        "ScheduledTime is '2026-02-30T03:00:00Z', and there is no such time. Allowed: a time as 2026-11-25T03:00:00Z.",
     )
     yield "other digits", at("2026-01-02T03:04:0\u0660Z"), "ScheduledTime is '2026-01-02T03:04:0\u0660Z'."
     yield "long ago", at("1026-01-02T03:04:00Z"), "ScheduledTime is '1026-01-02T03:04:00Z'."
-    yield "a window", {**tick(), "Tick": {**tick()["Tick"], "WindowSeconds": "86401"}}, "WindowSeconds is '86401'."
-    yield "no stack", {**tick(), "StackId": ""}, "StackId is ''. Allowed: the ARN of the stack."
-    yield "no export", {**tick(), "Export": None}, "JobNamePrefix is ''. Allowed: 1 to 31 of a-z A-Z 0-9 _ -"
+    yield (
+        "a window",
+        {**tick(), "Tick": {**tick()["Tick"], "WindowSeconds": "86401"}},
+        ("WindowSeconds is '86401'. Allowed: 0 to 86400. Fix: pass the window's length."),
+    )
+    yield (
+        "no stack",
+        {**tick(), "StackId": ""},
+        "StackId is ''. Allowed: the ARN of the stack. Fix: pass <AWS::StackId>.",
+    )
+    yield (
+        "no export",
+        {**tick(), "Export": None},
+        ("JobNamePrefix is ''. Allowed: 1 to 31 of a-z A-Z 0-9 _ -, not - or _ first. Fix: set job_name_prefix."),
+    )
     yield "a list", {**tick(), "Export": ["x"]}, "JobNamePrefix is ''."
     yield "a long prefix", tick(JobNamePrefix="x" * 32), f"JobNamePrefix is '{'x' * 32}'. Allowed: 1 to 31"
     yield "retries", tick(RetryAttempts="11"), "RetryAttempts is '11'. Allowed: 0 to 10. Fix: set retry_attempts."
@@ -142,8 +158,16 @@ def hostile() -> Iterator[tuple[str, Any, str]]:
     yield "a path", tick(DatasetArn="arn:aws:s3:::x"), "DatasetArn is 'arn:aws:s3:::x'. Allowed: the ARN of a dataset."
     yield "elsewhere", tick(DatasetArn=DATASET.replace("east-1", "west-2")), "a dataset of account 123456789012 in"
     yield "a bus", tick(EventBus="default"), "EventBus is 'default'. Allowed: the ARN of an event bus."
-    yield "a start", tick(TellStarted="yes"), "TellStarted is 'yes'. Allowed: true, false."
-    yield "metrics", tick(Metrics="a\nb"), "Metrics is 'a\\nb'. Allowed: text in one line."
+    yield (
+        "a start",
+        tick(TellStarted="yes"),
+        ("TellStarted is 'yes'. Allowed: true, false. Fix: leave it to the construct."),
+    )
+    yield (
+        "metrics",
+        tick(Metrics="a\nb"),
+        ("Metrics is 'a\\nb'. Allowed: text in one line. Fix: leave it to the construct."),
+    )
     yield "tags", tick(Tags="x"), 'Tags is no list of {"Key", "Value"}.'
 
 
@@ -156,6 +180,51 @@ def test_what_is_no_tick_is_one_line_in_the_log_and_no_job(outbound: FakeOutboun
     assert text in line["message"]
     assert outbound.personalize.calls == []
     assert outbound.bus.sent == []
+
+
+def test_every_line_of_the_log_names_the_tick_and_the_first_says_what_it_became(outbound: FakeOutbound) -> None:
+    run(outbound, tick(TellStarted=None, Metrics=None))
+    names = {(line["scheduledTime"], line["exportId"]) for line in outbound.lines}
+    assert names == {("2026-01-02T03:04:00Z", "Shop/Nightly")}
+    first = outbound.lines[0]
+    assert (first["level"], first["message"], first["physicalId"]) == ("INFO", "Received", ID)
+
+
+def test_what_is_said_of_a_monstrous_tick_is_cut(outbound: FakeOutbound) -> None:
+    run(outbound, at("x" * 5000))
+    [line] = outbound.lines
+    assert (len(line["message"]), len(line["scheduledTime"])) == (1000, 1000)
+
+
+@pytest.mark.parametrize(("retries", "attempts"), [("0", 1), (None, 3), ("4", 5)])
+def test_a_failed_job_is_tried_again_twice_unless_it_is_told_otherwise(
+    outbound: FakeOutbound, retries: str | None, attempts: int
+) -> None:
+    outbound.personalize.reason = "The disk was full."
+    run(outbound, tick(RetryAttempts=retries))
+    assert len(outbound.personalize.jobs) == attempts
+
+
+def test_a_tick_waits_whatever_its_export_says_and_has_no_window_by_default() -> None:
+    found = tick(Wait="false")
+    del found["Tick"]["WindowSeconds"]
+    read = read_tick(found, START)
+    assert (read.export.wait, read.deadline) == (True, SCHEDULED + 12 * HOUR)
+
+
+def test_telling_keeps_two_seconds_of_the_invocation(outbound: FakeOutbound) -> None:
+    """Tries come after 0, 1 and 3 s, and take half a second at least."""
+    outbound.luck, outbound.bus.refusals = 0.0, ["ThrottlingException"] * 99
+    outbound.personalize.refusals[CREATE] = [Refusal("TooManyTagsException")]
+    run(outbound, tick(), seconds=5.6)
+    assert len(outbound.bus.regions) == 3
+
+
+def test_an_event_is_tried_for_half_a_minute(outbound: FakeOutbound) -> None:
+    outbound.luck, outbound.bus.refusals = 0.0, ["ThrottlingException"] * 99
+    outbound.personalize.refusals[CREATE] = [Refusal("TooManyTagsException")]
+    run(outbound, tick())
+    assert outbound.sleeps == [1, 2, 4, 8]  # another 15 would be over
 
 
 @given(
