@@ -257,18 +257,33 @@ def _replace_constants(module: ModuleType, source: str) -> set[Line]:
         for name, value in fresh.items()
         if name in known and (_is_plain(value) or _is_plain(known[name])) and repr(value) != repr(known[name])
     } - {"__name__", "__file__", "__builtins__"}
+    lines: set[Line] = set()
     for name in names:
         old = known[name]
         for other in list(sys.modules.values()):
             if vars(other).get(name, vars) is old:
                 setattr(other, name, fresh[name])
-    return {
+        lines |= _replace_defaults(old, fresh[name])
+    return lines | {
         (user.stem, line)
         for user in HANDLER.glob("*.py")
         for code in _codes(compile(user.read_text(encoding="utf-8"), "", "exec"))
         for line in _lines_with(code, names)
         if code.co_name != "<module>"
     }
+
+
+def _replace_defaults(old: object, new: object) -> set[Line]:
+    """Puts a constant in place where it is the default of an argument; gives the lines of those functions."""
+    lines = set()
+    for module in [module for name, module in sys.modules.items() if name.startswith(PACKAGE)]:
+        for function in vars(module).values():
+            if isinstance(function, FunctionType) and any(one is old for one in function.__defaults__ or ()):
+                function.__defaults__ = tuple(new if one is old else one for one in function.__defaults__ or ())
+                lines |= {
+                    (Path(str(module.__file__)).stem, line) for _, _, line in function.__code__.co_lines() if line
+                }
+    return lines
 
 
 def _lines_with(code: CodeType, names: set[str]) -> Iterator[int]:
