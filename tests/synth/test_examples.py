@@ -126,25 +126,18 @@ LAKE = {**GROUP, "data_account": "1" * 12, "lake_account": "2" * 12, "region": "
         ("hardened", {**GROUP, **GIVEN}, None),
         ("hardened", {}, "No dataset group was given: pass -c dataset_group=NAME"),
         (
-<<<<<<< HEAD
             "hardened",
             {**GROUP, **GIVEN, "vpc_id": "", "replica_key": ""},
             "Not given: vpc_id, replica_key. Pass each with -c NAME=VALUE",
-=======
-            "athena",
-            {"dataset_group": "movies", "schemas": "examples"},
-            "No schema was given: pass -c schemas=FOLDER, with interactions.json, items.json or users.json in it",
-        ),
-        (
-            "cross_account",
-            {"dataset_group": "movies", "data_account": "1" * 12, "lake_account": "2" * 12, "region": "us-east-1"},
-            None,
->>>>>>> 741a0b2 (Query the exports of a group through tables in examples/athena, and say how on a page)
         ),
         ("nightly", GROUP, None),
         ("nightly", {}, "No dataset group was given: pass -c dataset_group=NAME"),
-        ("athena", GROUP, None),
         ("athena", {}, "No dataset group was given: pass -c dataset_group=NAME"),
+        (
+            "athena",
+            {**GROUP, "schemas": "examples"},
+            "No schema was given: pass -c schemas=FOLDER, with interactions.json, items.json or users.json in it",
+        ),
         ("cross_account", LAKE, None),
         (
             "cross_account",
