@@ -346,7 +346,7 @@ def _database(here: StackEnvironment, given: glue.CfnDatabase | str | None, made
         return str(given.ref)
     from aws_cdk.aws_glue import CfnDatabase  # noqa: PLC0415 - not at import: it costs start-up time
 
-    databases = here.stack.node.try_find_child(_DATABASES) or Construct(here.stack, _DATABASES)
+    databases: Any = here.stack.node.try_find_child(_DATABASES) or Construct(here.stack, _DATABASES)
     made: Any = databases.node.try_find_child(str(made_name))
     if made is None:
         named = CfnDatabase.DatabaseInputProperty(name=made_name, description="Exports of Amazon Personalize")

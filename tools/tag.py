@@ -28,5 +28,5 @@ def problems(tag: str, root: Path = ROOT) -> list[str]:
 
 
 if __name__ == "__main__":
-    lines = [f"tag: {problem}" for problem in problems(*sys.argv[1:2])]
+    lines = [f"tag: {problem}" for problem in problems(sys.argv[1])]
     sys.exit("\n".join(lines) or None)

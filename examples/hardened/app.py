@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -196,7 +196,10 @@ def account_of(app: cdk.App) -> Account:
     if missing:
         sys.exit(f"Not given: {', '.join(missing)}. Pass each with -c NAME=VALUE")
     several = {field.name for field in fields(Account) if isinstance(field.default, tuple)}
-    return Account(**{name: tuple(value.split(",")) if name in several else value for name, value in given.items()})
+    values: dict[str, Any] = {
+        name: tuple(value.split(",")) if name in several else value for name, value in given.items()
+    }
+    return Account(**values)
 
 
 def main() -> None:

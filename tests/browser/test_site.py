@@ -72,7 +72,7 @@ def test_every_page_fits_has_its_pictures_and_complains_of_nothing(
     pages = sorted(path.relative_to(site) for path in site.rglob("*.html"))
     pages = [page for page in pages if "_static" not in page.parts and str(page) != "index.html"]
     assert len(pages) >= LEAST_PAGES
-    wrong = []
+    wrong: list[str] = []
     for page in pages:
         seen = tab.open(f"{address}/{page}", width, scheme)
         (folder / f"{'-'.join(page.with_suffix('').parts)}.png").write_bytes(tab.picture(SHOWN_PIXELS))

@@ -15,9 +15,11 @@ from tests.pages import Page
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from examples.movielens import data
+
 pytestmark = pytest.mark.e2e
 SETTINGS = Settings(job_seconds=0.5, resource_seconds=0.0, minimum_interactions=0)
-ROWS = {
+ROWS: dict[str, list[data.Row]] = {
     "Interactions": [("1", "2", "893286700", "rating", "5")],
     "Items": [("2", "Drama|War", "1994")],
     "Users": [("1", "24", "M", "technician")],

@@ -294,7 +294,7 @@ def test_one_call_makes_the_tables_of_a_group(stack: Stack, synth: Synthesise, *
         if scheduled
         else DatasetGroupExport(stack, "Movies", dataset_group="movies", dataset_types=types)
     )
-    schemas = {"users": SCHEMA, "Interactions": json.dumps(SCHEMA), "ITEMS": SCHEMA}
+    schemas: dict[str, Any] = {"users": SCHEMA, "Interactions": json.dumps(SCHEMA), "ITEMS": SCHEMA}
     made = ExportTable.for_group(stack, "Tables", exports=exports, schemas=schemas, database_name="movies")
     assert {kind: table.table_name for kind, table in made.items()} == {
         "INTERACTIONS": "interactions",

@@ -90,7 +90,7 @@ def test_python_of_a_page_runs_in_a_stack_as_it_is_printed(
     assert any(template.get("Resources") for template in templates)
 
 
-CONSTRUCTS = {
+CONSTRUCTS: dict[str, list[Any]] = {
     "DatasetExport": [DatasetExport, DatasetGroupExport],
     "ScheduledDatasetExport": [ScheduledDatasetExport, ScheduledDatasetGroupExport],
     "ExportDestination": [ExportDestination],

@@ -48,7 +48,8 @@ def export(stack: Stack, destination: dict[str, Any], provider: dict[str, Any], 
 
 
 def in_lake(stack: Stack) -> None:
-    lake = Stack(stack.node.scope, "Lake", env=Environment(account="444455556666", region="us-east-1"))
+    scope: Any = stack.node.scope
+    lake = Stack(scope, "Lake", env=Environment(account="444455556666", region="us-east-1"))
     export(stack, {"bucket": s3.Bucket(lake, "Lake", bucket_name="lake")}, {})
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdk_personalize_export._permissions import (
+    Action,
     Document,
     FunctionPolicy,
     Needs,
@@ -23,7 +24,7 @@ NEEDS = Needs(dataset_arn="arn:dataset", job_arn="arn:job-*", role_arn="arn:role
 
 def grown(*needs: Needs, base: list[Statement] | None = None) -> tuple[FunctionPolicy, Document]:
     """Return a policy that allows all of `needs`, and the document it stands for."""
-    policy, resources = FunctionPolicy(base or []), dict[str, list[str]]()
+    policy, resources = FunctionPolicy(base or []), dict[Action, list[str]]()
     for one in needs:
         for action, arns in policy.add(policy.missing(one.grants())).items():
             resources.setdefault(action, []).extend(arns)
