@@ -13,6 +13,7 @@ takes a name only once.
 - `schedule` is the door of a schedule: reads the tick, tells the outcome.
 - `properties` reads what is to be exported.
 - `exports` does the work behind the doors: start or join a job, wait, hand over. It knows neither door.
+- `manifest` writes which objects came of it, where somebody asked for that.
 - `telling` says what became of it, where somebody asked for that: `events` on an event bus, `metrics` in the log.
 - `jobs` knows the jobs of Personalize, `identity` their names.
 - `waiting` and `errors` say how long to wait, and for which errors.

@@ -7,9 +7,6 @@ pulled from under it. See
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html for the requests, and
 crpg-ref-requests.html and crpg-ref-responses.html beside it for their fields and those of the answer.
 
-What CloudFormation sends no request for exports nothing: a hotswap deployment (`cdk deploy --hotswap`) leaves custom
-resources alone. An express deployment waits for them, but does not roll back by default.
-
 The ResponseURL is a credential: it is never logged, and no representation shows it.
 """
 
@@ -32,7 +29,7 @@ from .exports import Outcome, Progress, Work
 from .invocation import Invocation
 from .log import Log
 from .outbound import CALL_SECONDS, Outbound, server_time
-from .properties import Export, MalformedError, checked, longest_wait, mapping, read_export, require_home, text_in
+from .properties import MalformedError, checked, longest_wait, mapping, read_export, require_home, text_in
 from .telling import OUTCOMES, TELL_SECONDS, Telling, announcer, read_telling, tell_outcome
 from .waiting import Demand, InvocationEndingError, OutOfTimeError, TimeBudget, length, retry_pause
 
@@ -290,7 +287,7 @@ def _export(exchange: Exchange) -> Answer | None:
     request, invocation, budget = exchange.request, exchange.invocation, exchange.time
     export = read_export(request.stack_id, request.properties)
     require_home(export.dataset_arn, *invocation.home)
-    telling = _telling(export, exchange)
+    telling = read_telling(export, request.properties, invocation.outbound, exchange.log)
     work = exports.prepare(export, invocation, budget, request.progress, updates=request.kind == "Update")
     outcome = exports.bring_to_end(work._replace(announce=announcer(telling)))
     if outcome.kind == exports.HANDED_OVER:
@@ -299,25 +296,19 @@ def _export(exchange: Exchange) -> Answer | None:
     if outcome.kind in {exports.ACTIVE, exports.ACCEPTED} or (
         export.more_links and outcome.kind in {exports.RUNNING, exports.MISSING}
     ):
-        return Answer(SUCCESS, export.physical_id, data=outcome.job.attributes() if outcome.job else {})
+        manifest = {"ManifestPath": outcome.manifest} if outcome.manifest else {}
+        return Answer(SUCCESS, export.physical_id, data={**outcome.job.attributes(), **manifest} if outcome.job else {})
     nothing_started = request.kind == "Create" and not outcome.job_arn and outcome.kind == exports.REFUSED
     physical_id = request.known_id if nothing_started else export.physical_id
     return Answer(FAILED, physical_id, _reason(outcome, exchange), outcome.job_arn)
-
-
-def _telling(export: Export, exchange: Exchange) -> Telling:
-    request = exchange.request
-    about = {"generation": text_in(request.properties, "Generation")}
-    return read_telling(
-        export, request.stack_id, request.properties, exchange.invocation.outbound, exchange.log, **about
-    )
 
 
 def _tell(outcome: Outcome, work: Work, telling: Telling, exchange: Exchange) -> None:
     """Tell what came of it within this request, in little time: the answer comes after it, and must not be late."""
     ends_later = work.export.more_links and outcome.kind in {exports.RUNNING, exports.MISSING}
     unwatched = outcome.kind == exports.ACTIVE and not work.export.wait
-    ended_before = outcome.job is not None and work.jobs.ended_before(outcome.job, work.since)
+    refused = outcome.kind == exports.REFUSED
+    ended_before = outcome.job and not refused and work.jobs.ended_before(outcome.job, work.since)
     if outcome.kind in OUTCOMES and not (ends_later or unwatched or ended_before):
         reason = "" if outcome.kind == exports.ACTIVE else _reason(outcome, exchange)
         seconds = min(TELL_SECONDS, exchange.time.remaining() - exchange.time.margin / 2)

@@ -30,9 +30,10 @@ ServiceErrors = (ClientError, BotoCoreError, NoAnswerError)
 # Patterns are compiled when first needed: most requests meet no error.
 _PASSING = (
     "Throttl|TooManyReq|LimitExceeded|ResourceInUse|SlowDown|RequestTimeout|Unavailable|InternalFail|InternalServ"
+    "|ConditionalRequestConflict"
 )
-_DENIED = (  # the last two: a new role's credentials are on their way, too
-    "AccessDenied|NotAuthorized|UnauthorizedOperation|UnrecognizedClient|InvalidClientTokenId"
+_DENIED = (  # the first is all that HeadObject says; the last two: a new role's credentials are on their way, too
+    "^40[34]$|AccessDenied|NotAuthorized|UnauthorizedOperation|UnrecognizedClient|InvalidClientTokenId"
 )
 _ABOUT_PERMISSIONS = r"(?i)\b(roles?|permissions?|privileges?|access|assumed?|buckets?|s3)\b"
 _ABOUT_SHAPE = "(?i)validation errors? detected|failed to satisfy constraint"

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from . import identity
+from . import identity, manifest
 from .errors import PASSING, RefusedError, ServiceErrors, may_have_been_heard, text_of, verdict
 from .invocation import Invocation
 from .jobs import ACTIVE as JOB_ACTIVE
@@ -73,6 +73,7 @@ class Outcome(NamedTuple):
     job: Job | None = None
     why: str = ""
     job_arn: str = ""
+    manifest: str = ""  # the S3 URI of what was written
 
 
 class Work(NamedTuple):
@@ -113,6 +114,7 @@ def bring_to_end(work: Work) -> Outcome:
     """Work until the job is over, or until the time is."""
     try:
         job = _run(work)
+        written = _record(work, job)
     except InvocationEndingError:
         why = hand_over(work.invocation, work.time, _progress_of(work))
         return Outcome(STRANDED, _ours(work), why, _arn(work)) if why else Outcome(HANDED_OVER)
@@ -123,7 +125,7 @@ def bring_to_end(work: Work) -> Outcome:
         return Outcome(GIVEN_UP, _ours(work), "", _arn(work))
     if job is None:
         return Outcome(MISSING, None, work.time.last_error, _arn(work))
-    return Outcome(_kind(job, work), job, job.failure_reason, job.arn)
+    return Outcome(_kind(job, work), job, job.failure_reason, job.arn, written)
 
 
 def let_finish(physical_ids: list[str], neighbour_arn: str, time: TimeBudget, requested_at: float) -> None:
@@ -140,10 +142,10 @@ def let_finish(physical_ids: list[str], neighbour_arn: str, time: TimeBudget, re
 def hand_over(invocation: Invocation, time: TimeBudget, progress: Progress) -> str:
     """Invoke this function again to go on; give why that was not possible, or nothing.
 
-    Lambda stops a chain of 16 by itself (https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html) unless
-    the function's `RecursiveLoop` is `Allow`: the longest wait of a deployment takes 4, the 12 hours of a tick 52. A
-    call whose answer got lost may have been heard, and is repeated once; the invocation it makes may not repeat one. So
-    lost answers add one invocation to each of the chain, and do not multiply them.
+    Lambda stops a chain of 16 by itself unless the function's `RecursiveLoop` is `Allow`: the longest wait of a
+    deployment takes 4, the 12 hours of a tick 52. A call whose answer got lost may have been heard, and is repeated
+    once; the invocation it makes may not repeat one. So lost answers add one invocation to each of the chain, and do
+    not multiply them.
     """
     why, unheard = "", 0
     for attempt in range(MOST_INVOKES):
@@ -214,6 +216,18 @@ def _run(work: Work) -> Job | None:
     except OutOfTimeError:
         work.time.last_error = work.time.last_error or last.last_error
         return _ours(work)
+
+
+def _record(work: Work, job: Job | None) -> str:
+    """Write the manifest of a job that is ACTIVE, where somebody wants one; give its S3 URI."""
+    if job is None or job.status != JOB_ACTIVE or not work.export.manifest:
+        return ""
+    time = work.time.extended(LAST_LOOK_SECONDS) if work.time.over() else work.time
+    try:
+        return manifest.write(job, work.export, time)
+    except (RefusedError, DeadlineReachedError) as error:
+        why = str(error) or time.last_error or "no time was left"
+        raise RefusedError(f"The job is ACTIVE, its manifest could not be written: {why}") from error
 
 
 def _attempts(work: Work) -> Job:

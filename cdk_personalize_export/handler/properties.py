@@ -47,6 +47,7 @@ _RULES = {
     "LinkNumber": Rule("[1-9][0-9]{0,2}", "a number from 1 to 999", "leave it to the construct", "1"),
     "KmsKeyArn": Rule(".*"),
     "Generation": Rule("(?s:.*)"),
+    "Manifest": Rule("[a-zA-Z0-9_-]*", "a-z A-Z 0-9 _ -", "leave it to the construct"),
 }
 
 
@@ -69,6 +70,8 @@ class Export(NamedTuple):
     later_link: bool  # another resource has waited before
     retry_attempts: int = 0  # how often a failed job is tried again by itself
     siblings: str = ""  # a pattern of the names of jobs that must not run beside this one
+    manifest: str = ""  # the folder of its manifests, where somebody wants some
+    about: Mapping[str, str] = {}  # what is said of it, in events and manifests
 
     def output_path(self, job_name: str) -> str:
         """Give every job a prefix of its own, as AWS promises no object names."""
@@ -81,9 +84,6 @@ def read_export(stack_id: str, properties: Mapping[str, Any]) -> Export:
     Role, tags and waiting times shape no data: changing them exports nothing again. Neither does another logical id,
     which is why the export has an id of its own: CloudFormation lets no resource change its service token, so a
     resource that moves to another function gets another logical id.
-
-    Whatever was exported before joins its old job, as a name is never free again: generation A after B after A, and a
-    dataset group that was deleted and made again under the same names.
 
     Raises:
         MalformedError: A property is missing or wrong.
@@ -109,6 +109,8 @@ def read_export(stack_id: str, properties: Mapping[str, Any]) -> Export:
         wait=given["Wait"] == "true",
         more_links=given["MoreLinks"] == "true",
         later_link=given["LinkNumber"] != "1",
+        manifest=given["Manifest"],
+        about={"stackId": stack_id, "exportId": given["ExportId"], "generation": given["Generation"]},
     )
 
 

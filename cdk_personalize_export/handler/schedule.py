@@ -68,10 +68,7 @@ def handle(invocation: Invocation) -> None:
     try:
         tick = read_tick(event, outbound.now())
         require_home(tick.export.dataset_arn, *invocation.home)
-        told = {"scheduledTime": shown(tick.scheduled_at)}
-        telling = read_telling(
-            tick.export, text_in(event, "StackId"), mapping(event.get("Export")), outbound, log, **told
-        )
+        telling = read_telling(tick.export, mapping(event.get("Export")), outbound, log)
     except MalformedError as error:
         log.write("ERROR", f"The tick is not understood, so nothing is done: {error}"[:SHOWN_CHARACTERS])
         return
@@ -114,7 +111,11 @@ def read_tick(event: Mapping[str, Any], now: float) -> Tick:
     return Tick(
         scheduled_at,
         deadline=min(scheduled_at.timestamp(), now) + longest,
-        export=export._replace(retry_attempts=int(retries), siblings=identity.tick_jobs(prefix)),
+        export=export._replace(
+            retry_attempts=int(retries),
+            siblings=identity.tick_jobs(prefix),
+            about={**export.about, "generation": "", "scheduledTime": shown(scheduled_at)},
+        ),
     )
 
 

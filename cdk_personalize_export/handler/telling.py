@@ -30,7 +30,6 @@ RULES = {
     "TellStarted": Rule("true|false", "true, false", "leave it to the construct", "false"),
     "Metrics": Rule(r"[^\r\n]*", "text in one line", "leave it to the construct"),
     "ConstructPath": Rule("(?s:.*)"),
-    "ExportId": Rule("(?s:.*)"),
 }
 
 
@@ -46,18 +45,16 @@ class Telling(NamedTuple):
     log: Log
 
 
-def read_telling(
-    export: Export, stack_id: str, properties: Mapping[str, Any], outbound: Outbound, log: Log, **about: str
-) -> Telling:
+def read_telling(export: Export, properties: Mapping[str, Any], outbound: Outbound, log: Log) -> Telling:
     """Read what is to be told.
 
     Raises:
         MalformedError: A property is wrong.
     """
     given = {name: checked(properties, name, RULES) for name in RULES}
-    fixed = {"stackId": stack_id, "exportId": given["ExportId"], "constructPath": given["ConstructPath"], **about}
+    about = events.known({**export.about, "constructPath": given["ConstructPath"]})
     starts = given["TellStarted"] == "true"
-    return Telling(export, events.known(fixed), given["EventBus"], starts, given["Metrics"], outbound, log)
+    return Telling(export, about, given["EventBus"], starts, given["Metrics"], outbound, log)
 
 
 def announcer(telling: Telling) -> Callable[[Job], None] | None:
@@ -101,7 +98,7 @@ def _send(telling: Telling, told: str, outcome: exports.Outcome, reason: str, se
         **telling.about,
         "outcome": told,
         "attempt": attempt_in(export, job_arn),
-        **events.known({"reason": events.cut(reason)}),
+        **events.known({"reason": events.cut(reason), "manifestPath": outcome.manifest}),
     }
     resources = [arn for arn in (job_arn, export.dataset_arn) if arn]
     return events.send(

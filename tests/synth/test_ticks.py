@@ -82,9 +82,7 @@ def test_tick_tells_what_was_asked_for(stack: Stack, synth: Synthesise) -> None:
     export.on_started("Started")
     export.metric_failed()
     event = delivered(export, synth)
-    read = telling.read_telling(
-        schedule.read_tick(event, 0.0).export, event["StackId"], event["Export"], Outbound(), Log(Outbound(), {})
-    )
+    read = telling.read_telling(schedule.read_tick(event, 0.0).export, event["Export"], Outbound(), Log(Outbound(), {}))
     assert read.bus_arn == "arn:aws:events:us-east-1:123456789012:event-bus/default"
     assert read.starts
     assert read.dimension == "Prod/Nightly"

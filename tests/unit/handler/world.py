@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import formatdate
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from jsonschema import Draft202012Validator
 from cdk_personalize_export.handler.index import door_of
 from cdk_personalize_export.handler.invocation import Invocation
 from cdk_personalize_export.handler.outbound import Outbound
+from tests.buckets import Buckets, Stored, read, refusal
 
 START = 1_767_323_045.0  # 2026-01-02T03:04:05Z, the X-Amz-Date of the events in tests/fixtures/events
 EVENTS = Path(__file__).parents[2] / "fixtures" / "events"
@@ -223,6 +225,40 @@ class Bus:
 
 
 @dataclass
+class S3(Buckets):
+    """Buckets in which every job that is ACTIVE has written its parts."""
+
+    parts: Mapping[str, bytes] = field(
+        default_factory=lambda: {
+            "part-0.csv": b"USER_ID\nu1\n",
+            "_CHECK": b"ok",
+            "empty.csv": b"",
+            "part-1.csv": b"u2\n",
+        }
+    )
+    refusals: dict[str, list[Refusal | None]] = field(default_factory=dict)  # by operation
+    lost: dict[str, int] = field(default_factory=dict)  # how many answers of an operation get lost on the way back
+
+    def serve(self, request: Any, personalize: Personalize) -> AWSResponse:
+        self._jobs_write(personalize)
+        operation = read(request)[0]
+        planned = self.refusals.get(operation) or [None]
+        refused = planned.pop(0)
+        reply = self.answer(request) if refused is None else refusal(operation, refused.code, refused.status)
+        if self.lost.get(operation, 0):
+            self.lost[operation] -= 1
+            raise ConnectionClosedError(endpoint_url=request.url)
+        return AWSResponse(request.url, reply.status, reply.headers, Raw(reply.body))
+
+    def _jobs_write(self, personalize: Personalize) -> None:
+        for job in personalize.jobs.values():
+            if not job["reason"] and personalize.now() >= job["created"] + job["seconds"] and "jobOutput" in job:
+                bucket, _, prefix = job["jobOutput"]["s3DataDestination"]["path"].removeprefix("s3://").partition("/")
+                for name, body in self.parts.items():
+                    self.objects.setdefault((bucket, prefix + name), Stored(body))
+
+
+@dataclass
 class Stack:
     """What CloudFormation says of a resource; what a test changes is public."""
 
@@ -259,6 +295,7 @@ class FakeOutbound(Outbound):
         self.personalize = Personalize(self.now)
         self.stack = Stack(self.now)
         self.bus = Bus()
+        self.s3 = S3()
         self.ahead: dict[str, float] = {}  # by service: how far its clock is ahead; without it, no Date is sent
         self.endpoint = "http://127.0.0.1:4566"
         self.invocations: list[dict[str, Any]] = []
@@ -290,17 +327,8 @@ class FakeOutbound(Outbound):
         return self.endpoint
 
     def client(self, service: str, region: str | None = None) -> Any:
-        if (service, region) not in self._clients:
-            client = boto3.client(
-                service,
-                region_name=region or "us-east-1",
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
-                config=Config(retries={"total_max_attempts": 1}),
-            )
-            client.meta.events.register(f"before-send.{service}", self._send)
-            self._clients[service, region] = client
-        return self._clients[service, region]
+        _serving.outbound = self
+        return _client(service, region or "us-east-1")
 
     def put(self, url: str, body: bytes, timeout: float) -> int:
         self.effect("before put")
@@ -316,8 +344,13 @@ class FakeOutbound(Outbound):
 
     def _send(self, request: Any, **_: object) -> AWSResponse:
         self.effect("before call")
-        if urlsplit(request.url).hostname == "cloudformation.us-east-1.amazonaws.com":
+        host = urlsplit(request.url).hostname or ""
+        if host == "cloudformation.us-east-1.amazonaws.com":
             return self._send_cloudformation(request)
+        if ".s3." in host:
+            response = self.s3.serve(request, self.personalize)
+            self.effect("after call")
+            return response
         target = request.headers.get("X-Amz-Target")
         try:
             if target == b"AWSEvents.PutEvents":
@@ -364,6 +397,28 @@ class FakeOutbound(Outbound):
             raise self.invoke_refusals.pop(0)
         self.invocations.append(payload)
         return {}
+
+
+_serving = threading.local()
+
+
+@cache
+def _client(service: str, region: str) -> Any:
+    """A client whose requests go to the outbound that has asked for it last: to make one takes its time."""
+    client = boto3.client(
+        service,
+        region_name=region,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+    def send(request: Any, **_: object) -> AWSResponse:
+        response: AWSResponse = _serving.outbound._send(request)
+        return response
+
+    client.meta.events.register(f"before-send.{service}", send)
+    return client
 
 
 class Context:
