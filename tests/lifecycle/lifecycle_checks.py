@@ -10,7 +10,10 @@ import json
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from tests.buckets import HEAD, PUT
+from tests.buckets import LIST as LIST_OBJECTS
 from tests.lifecycle.lifecycle_cloudformation import FAILED, LIMIT_BYTES, SUCCESS, TIMED_OUT, Request, secrets_of
+from tests.lifecycle.lifecycle_manifest_checks import ManifestChecks
 from tests.lifecycle.lifecycle_world import ASK, CREATE, DESCRIBE, LIST, Started, World
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ class Checks:
         self._bases: dict[str, str] = {}
         self._lines_read = self._raised_read = self._requests_read = self._calls_read = 0
         self.answered_after: list[float] = []
+        self.manifests = ManifestChecks(world)
         world.watch = self._job_started
         cloudformation.on_answer = self._answer
 
@@ -123,6 +127,9 @@ class Checks:
             DESCRIBE,
             LIST,
             ASK,
+            LIST_OBJECTS,
+            PUT,
+            HEAD,
             "Invoke",
             "PutEvents",
             "sleep",
@@ -198,7 +205,7 @@ class Checks:
             if early:
                 self._broken("a link that is not the last answered before its time", request)
             return
-        if data.keys() != ATTRIBUTES:
+        if data.keys() - {"ManifestPath"} != ATTRIBUTES:
             self._broken(f"attributes are missing or unknown: {sorted(data)}", request)
             return
         started, job = world.started.get(data["JobName"]), world.job(data["JobName"])
@@ -206,6 +213,7 @@ class Checks:
             self._broken(f"SUCCESS with the job of somebody else: {data['JobName']}", request)
             return
         self._belongs(request, answer, started, job)
+        self._manifest(request, data)
         if data["Status"] == "ACTIVE" and job["status"] != "ACTIVE":
             self._broken("SUCCESS says ACTIVE of a job that is not", request)
         if data["Status"] != "ACTIVE" and not request.may_run_on:
@@ -220,6 +228,12 @@ class Checks:
             self._broken("a link that is not the last answered before its time", request)
         if data["Status"] == "ACTIVE" and waits:
             self._in_time(request, job)
+
+    def _manifest(self, request: Request, data: dict[str, str]) -> None:
+        if "Manifest" in request.properties and data["Status"] == "ACTIVE":
+            self.manifests.written(data.get("ManifestPath"), data["JobName"], request.properties)
+        elif "ManifestPath" in data:
+            self._broken("a manifest is told that nobody wants", request)
 
     def _in_time(self, request: Request, job: dict[str, Any]) -> None:
         first = not request.outcome  # an event that is delivered again is answered again, whenever that is

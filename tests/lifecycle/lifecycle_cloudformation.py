@@ -48,6 +48,7 @@ class Spec:
     wait: bool = True
     prefix: str = "Shop-Interactions"
     logical_id: str = "Export"  # another one when the resource moves to another function
+    manifest: bool = False
 
     def links(self) -> list[Properties]:
         """Splits the waiting time over as many resources as it takes, as the construct does."""
@@ -79,6 +80,7 @@ class Spec:
             "Generation": self.generation,
             "Tags": [{"Key": key, "Value": value} for key, value in self.tags],
             "Wait": "" if self.wait else "false",
+            "Manifest": "Shop-0badc0-Shop-Interactions" if self.manifest and self.wait else "",
         }
         export.update({name: value for name, value in optional.items() if value})
         for number, waiting in enumerate(self.links(), start=1):

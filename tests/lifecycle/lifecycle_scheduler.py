@@ -36,6 +36,7 @@ class ScheduleSpec:
     max_wait: int = HOUR
     window: int = 0
     tells_start: bool = True
+    manifest: bool = False
 
     def event(self, scheduled_at: float) -> dict[str, Any]:
         """Gives the input of its target, as Scheduler fills it in."""
@@ -60,6 +61,7 @@ class ScheduleSpec:
                 "EventBus": BUS,
                 "Metrics": f"Shop/Shop/{self.name}",
                 **({"TellStarted": "true"} if self.tells_start else {}),
+                **({"Manifest": f"Shop-0badc0-Shop-{self.name}"} if self.manifest else {}),
             },
         }
 

@@ -12,6 +12,8 @@ from tests.lifecycle.lifecycle_world import LIST, Started, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.lifecycle.lifecycle_manifest_checks import ManifestChecks
+
 CLOCK_SECONDS = 6.0
 PAUSES = (300, 900, 2700, *[3600] * 7)
 SAME_TIME_SECONDS = 25.0  # what two runs see when they look at the same time, with a slow call between look and start
@@ -20,8 +22,8 @@ SAME_TIME_SECONDS = 25.0  # what two runs see when they look at the same time, w
 class TickChecks:
     """Watches the ticks of a world, and collects in `world.violations` what must never be."""
 
-    def __init__(self, world: World, scheduler: Scheduler) -> None:
-        self._world, self._scheduler = world, scheduler
+    def __init__(self, world: World, scheduler: Scheduler, manifests: ManifestChecks) -> None:
+        self._world, self._scheduler, self._manifests = world, scheduler, manifests
         self._lines_read = 0
         world.told = self._event
         self._watch_requests: Callable[[Started], None] = world.watch
@@ -117,6 +119,8 @@ class TickChecks:
             self._broken("STARTED was told of no job", tick)
         if outcome == SUCCEEDED and (job is None or job["status"] != "ACTIVE"):
             self._broken(f"SUCCEEDED was told of {name}, which has not", tick)
+        if outcome == SUCCEEDED and tick.spec.manifest:
+            self._manifests.written(detail.get("manifestPath"), name, tick.event["Export"])
         if outcome == FAILED and job is not None:
             self._failed(tick, detail, job)
         if outcome == TIMED_OUT and world.now < tick.deadline - CLOCK_SECONDS:

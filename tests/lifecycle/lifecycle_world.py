@@ -35,6 +35,7 @@ from cdk_personalize_export.handler.index import door_of
 from cdk_personalize_export.handler.invocation import Invocation as HandlerInvocation
 from cdk_personalize_export.handler.outbound import CALL_SECONDS, NoAnswerError, Outbound
 from personalize_local.service import ApiError, Call, Caller, Fault, PersonalizeService, Settings
+from tests.buckets import Buckets, Stored, read, refusal
 from tests.lifecycle.lifecycle_thread import ControlledThread
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ class WorldEnded(BaseException):
 class Objects:
     """The buckets: what was written stays."""
 
-    def __init__(self) -> None:
-        self.written: dict[str, bytes] = {}
+    def __init__(self, buckets: Buckets) -> None:
+        self._buckets = buckets
 
     def read(
         self, *, role_arn: str, location: str, caller: Caller, source_arn: str, subfolders: bool
@@ -111,7 +112,8 @@ class Objects:
         caller: Caller,  # noqa: ARG002
         source_arn: str,  # noqa: ARG002
     ) -> None:
-        self.written[location + name] = b"".join(body)
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        self._buckets.objects[bucket, prefix + name] = Stored(b"".join(body))
 
     def check_role(self, *, role_arn: str, caller: Caller) -> None:
         pass
@@ -129,6 +131,7 @@ class Trouble:
     invokes: deque[str] = field(default_factory=deque)
     asks: deque[str] = field(default_factory=deque)  # the same, for DescribeStackResource
     lists: deque[str] = field(default_factory=deque)  # the same, for ListDatasetExportJobs only
+    buckets: deque[str] = field(default_factory=deque)  # the same, for Amazon S3
     events: deque[str] = field(default_factory=deque)  # the same, for PutEvents; "entry" refuses what is in it
     jobs: deque[tuple[float, str]] = field(default_factory=deque)  # how long, and why it fails or nothing
     denied_until: float = 0.0
@@ -163,6 +166,7 @@ TEXTS = {
 }
 CODES = {"Final": "InvalidInputException"}
 STATUSES = {"InternalFailure": 500, "ServiceUnavailableException": 503}
+OF_BUCKETS = {"SlowDown": 503, "InternalError": 500, "AccessDenied": 403, "ConditionalRequestConflict": 409}
 SLOW_SECONDS = 9.0
 LATE_SECONDS = 40.0
 
@@ -179,7 +183,8 @@ class World:
         self.personalize_ahead = self.cloudformation_ahead = 0  # of theirs; whole seconds
         self.random = random.Random(seed)  # noqa: S311 - plays dice, protects nothing
         self.trouble = Trouble()
-        self.objects = Objects()
+        self.buckets = Buckets()
+        self.objects = Objects(self.buckets)
         self.lines: list[tuple[Request | Tick, str]] = []
         self.raised: list[tuple[Request | Tick, str]] = []
         self.started: dict[str, Started] = {}
@@ -673,7 +678,32 @@ def _send_events(request: Any, **_: object) -> AWSResponse:
     return result
 
 
+def _send_s3(request: Any, **_: object) -> AWSResponse:
+    invocation: Invocation = _running.invocation
+    world, operation = invocation.world, read(request)[0]
+    if "Manifest" not in {**invocation.event.get("ResourceProperties", {}), **invocation.event.get("Export", {})}:
+        world.violations.append("the buckets are looked at though nobody wants a manifest")
+    trouble = world.trouble.buckets.popleft() if world.trouble.buckets else ""
+    if trouble:
+        invocation.request.faults.append(f"{operation}: {trouble}")
+
+    def effect() -> AWSResponse:
+        if trouble == "lost":
+            raise ConnectionClosedError(endpoint_url="https://s3")
+        if trouble == "dead":
+            raise NoAnswerError("no answer within 10 s")
+        code = OF_BUCKETS.get(trouble)
+        reply = world.buckets.answer(request) if code is None else refusal(operation, trouble, code)
+        if trouble == "unheard":
+            raise ReadTimeoutError(endpoint_url="https://s3")
+        return AWSResponse(request.url, reply.status, reply.headers, _Raw(reply.body))
+
+    result: AWSResponse = invocation.call(operation, effect, CALL_SECONDS if trouble == "dead" else 0.1)
+    return result
+
+
 SENDERS = {
+    "s3": _send_s3,
     "personalize": _send_personalize,
     "lambda": _send_lambda,
     "cloudformation": _send_cloudformation,

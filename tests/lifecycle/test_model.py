@@ -51,6 +51,7 @@ CREATES = st.sampled_from(
 )
 PUTS = st.sampled_from(["500", "503", "429", "403", "reset", "timeout", "unheard", "late"])
 INVOKES = st.sampled_from(["TooManyRequestsException", "lost", "unheard"])
+BUCKETS = st.sampled_from(["SlowDown", "AccessDenied", "ConditionalRequestConflict", "lost", "unheard", "dead"])
 ASKS = st.sampled_from(["AccessDenied", "Throttling", "dead"])
 MINUTES_APART = st.sampled_from([0, 0, 0, -300, -60, 60, 300])
 DENIALS = st.sampled_from(["AccessDeniedException", "InvalidInputException"])
@@ -66,6 +67,7 @@ CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "wait": st.booleans(),
     "prefix": st.sampled_from(["Shop-Interactions", "x"]),
     "logical_id": st.sampled_from(["Export", "Moved"]),
+    "manifest": st.booleans(),
 }
 CHANGE = st.sampled_from(sorted(CHANGES)).flatmap(lambda name: st.tuples(st.just(name), CHANGES[name]))
 
@@ -103,6 +105,10 @@ def failing_hand_overs(kinds: list[str]) -> Misfortune:
 def cloudformation_says_nothing(kinds: list[str]) -> Misfortune:
     """Nobody may ask, or nobody answers, whether somebody still waits."""
     return lambda world, _: world.trouble.asks.extend(kinds)
+
+
+def buckets_in_trouble(kinds: list[str]) -> Misfortune:
+    return lambda world, _: world.trouble.buckets.extend(kinds)
 
 
 def job(seconds: float, reason: str) -> Misfortune:
@@ -176,6 +182,7 @@ MISFORTUNE: st.SearchStrategy[Misfortune] = st.one_of(
     st.builds(failing_calls, CALLS, st.sampled_from([1, 2, 5, 30])),
     st.builds(failing_creates, st.lists(CREATES, min_size=1, max_size=3)),
     st.builds(cloudformation_says_nothing, st.lists(ASKS, min_size=1, max_size=3)),
+    st.builds(buckets_in_trouble, st.lists(BUCKETS, min_size=1, max_size=5)),
     st.builds(lost_answers, st.lists(PUTS, min_size=1, max_size=4)),
     st.builds(permissions_on_their_way, st.sampled_from([10, 60, 110, 300]), DENIALS),
     st.builds(invisible_jobs, st.sampled_from([0.0, 3.0, 50.0])),
@@ -290,6 +297,7 @@ class Lifecycle(RuleBasedStateMachine):
         try:
             self.cloudformation.settle()
             self.world.drain()
+            self.checks.manifests.at_the_end()
             self.checks.everything()
             assert not self.world.running()
         finally:

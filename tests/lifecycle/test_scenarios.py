@@ -14,6 +14,7 @@ import pytest
 from tests.lifecycle import lifecycle_counts
 from tests.lifecycle.lifecycle_checks import Checks
 from tests.lifecycle.lifecycle_cloudformation import CloudFormation, Request, Spec
+from tests.lifecycle.lifecycle_manifest_checks import MANIFESTS, POINTERS
 from tests.lifecycle.lifecycle_world import CREATE, DESCRIBE, World
 
 if TYPE_CHECKING:
@@ -121,6 +122,36 @@ def job_longer_than_the_deadline(life: Life) -> None:
     life.deploy(replace(SPEC, max_wait=5 * MINUTE), job=(2 * HOUR, ""))
 
 
+WITH_MANIFEST = replace(SPEC, manifest=True)
+
+
+def create_with_a_manifest(life: Life) -> None:
+    life.deploy(WITH_MANIFEST)
+
+
+def manifests_of_two_generations(life: Life) -> None:
+    life.deploy(WITH_MANIFEST)
+    life.deploy(replace(WITH_MANIFEST, generation="2"))
+    life.deploy(replace(WITH_MANIFEST, generation=""), job=(20, "There is no such job to start."))
+
+
+def manifest_of_a_job_that_was_there_before(life: Life) -> None:
+    life.deploy()
+    life.world.run(HOUR)
+    life.deploy(WITH_MANIFEST)
+
+
+def manifest_of_60_minutes_in_links(life: Life) -> None:
+    life.deploy(replace(WITH_MANIFEST, max_wait=2 * HOUR), job=(60 * MINUTE, ""))
+
+
+def manifest_that_is_refused(life: Life) -> None:
+    life.world.trouble.buckets.extend(["AccessDenied"] * 40)
+    life.deploy(WITH_MANIFEST, rollback=False)
+    life.world.trouble.buckets.clear()
+    life.deploy(WITH_MANIFEST)
+
+
 class Expected(NamedTuple):
     """What a scenario comes to."""
 
@@ -146,8 +177,17 @@ SCENARIOS: dict[Callable[[Life], None], Expected] = {
     job_of_20_minutes: Expected(1, 1, 2),
     job_of_60_minutes_in_links: Expected(3, 1, 6),
     job_longer_than_the_deadline: Expected(2, 1, 2),
+    create_with_a_manifest: Expected(1, 1, 1),
+    manifests_of_two_generations: Expected(5, 2, 5),
+    manifest_of_a_job_that_was_there_before: Expected(2, 1, 2),
+    manifest_of_60_minutes_in_links: Expected(3, 1, 6),
+    manifest_that_is_refused: Expected(2, 1, 2),
 }
 LONG = [
+    manifests_of_two_generations,
+    manifest_of_a_job_that_was_there_before,
+    manifest_of_60_minutes_in_links,
+    manifest_that_is_refused,
     job_of_20_minutes,
     job_of_60_minutes_in_links,
     job_longer_than_the_deadline,
@@ -160,6 +200,7 @@ class Outcome:
     """What a life came to, without what differs between two runs of one life: hashes and times."""
 
     jobs: dict[str, str]
+    written: list[str]
     answers: list[tuple[str, str, str, str, str]]
 
 
@@ -174,6 +215,7 @@ def play(scenario: Callable[[Life], None], crash: tuple[int, str] | None = None)
     try:
         scenario(Life(world, cloudformation))
         world.drain()
+        checks.manifests.at_the_end()
         checks.everything()
         assert not world.running()
         assert not world.trouble.crash_at, "there was no such call to crash at"
@@ -184,7 +226,8 @@ def play(scenario: Callable[[Life], None], crash: tuple[int, str] | None = None)
         job = world.job(name)
         assert job is not None
         jobs[f"{place}: {HASH.sub('-hash', name)}"] = str(job["status"])
-    return Outcome(jobs, [answer(request) for request in cloudformation.requests]), world
+    written = [HASH.sub("-hash", key) for _, key in world.buckets.objects if MANIFESTS in key or POINTERS in key]
+    return Outcome(jobs, sorted(written), [answer(request) for request in cloudformation.requests]), world
 
 
 def answer(request: Request) -> tuple[str, str, str, str, str]:

@@ -35,6 +35,7 @@ CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "max_wait": st.sampled_from([60, 600, HOUR, HOUR, 4 * HOUR, 12 * HOUR]),
     "window": st.sampled_from([0, 900]),
     "tells_start": st.booleans(),
+    "manifest": st.booleans(),
 }
 CHANGE = st.sampled_from(sorted(CHANGES)).flatmap(lambda name: st.tuples(st.just(name), CHANGES[name]))
 OfTicks = Callable[[World, Scheduler], None]
@@ -99,7 +100,7 @@ class Schedules(Lifecycle):
     def __init__(self) -> None:
         super().__init__()
         self.scheduler = Scheduler(self.world)
-        self.tick_checks = TickChecks(self.world, self.scheduler)
+        self.tick_checks = TickChecks(self.world, self.scheduler, self.checks.manifests)
         self.schedules = {
             "Nightly": ScheduleSpec(),
             "Hourly": ScheduleSpec(name="Hourly", destination="s3://exports/hourly/", max_wait=600),

@@ -147,6 +147,31 @@ def permissions_that_take_a_minute(life: Nights) -> None:
     life.settle()
 
 
+WITH_MANIFEST = replace(SPEC, manifest=True)
+
+
+def a_night_with_a_manifest(life: Nights) -> None:
+    life.tick(WITH_MANIFEST)
+    life.settle()
+
+
+def two_nights_with_manifests(life: Nights) -> None:
+    life.tick(WITH_MANIFEST)
+    life.settle(24 * HOUR)
+    life.tick(WITH_MANIFEST)
+    life.settle()
+
+
+def an_old_tick_comes_again_after_a_newer_night(life: Nights) -> None:
+    slow = replace(WITH_MANIFEST, max_wait=5 * MINUTE)
+    old = life.tick(slow, (15.0 * MINUTE, ""))
+    life.settle(10 * MINUTE)
+    life.tick(WITH_MANIFEST)
+    life.settle(2 * HOUR)
+    life.scheduler.deliver_again(old, 1.0)
+    life.settle()
+
+
 class Expected(NamedTuple):
     """What a scenario comes to."""
 
@@ -171,15 +196,25 @@ SCENARIOS: dict[Callable[[Nights], None], Expected] = {
     the_quota_is_used_up: Expected([SUCCEEDED], 1, 1),
     a_deployment_in_between: Expected([SUCCEEDED], 2, 2),
     permissions_that_take_a_minute: Expected([SUCCEEDED], 1, 1),
+    a_night_with_a_manifest: Expected([SUCCEEDED], 1, 1),
+    two_nights_with_manifests: Expected([SUCCEEDED, SUCCEEDED], 2, 2),
+    an_old_tick_comes_again_after_a_newer_night: Expected([TIMED_OUT, SUCCEEDED, SUCCEEDED], 2, 3),
 }
-QUICK = [a_night, a_tick_delivered_twice_at_once, a_tick_that_comes_after_its_deadline, a_job_that_fails_once]
+QUICK = [
+    a_night,
+    a_night_with_a_manifest,
+    a_tick_delivered_twice_at_once,
+    a_tick_that_comes_after_its_deadline,
+    a_job_that_fails_once,
+]
 
 
 def world_of(scenario: Callable[[Nights], None], crash: tuple[int, str] | None = None) -> World:
     """Plays a scenario to its end; the function may die once on the way."""
     world = World()
     cloudformation, scheduler = CloudFormation(world), Scheduler(world)
-    checks, ticks = Checks(world, cloudformation), TickChecks(world, scheduler)
+    checks = Checks(world, cloudformation)
+    ticks = TickChecks(world, scheduler, checks.manifests)
     if crash is not None:
         number, when = crash
         world.trouble.crash_at[number] = when
@@ -187,6 +222,7 @@ def world_of(scenario: Callable[[Nights], None], crash: tuple[int, str] | None =
         scenario(Nights(world, cloudformation, scheduler, ticks))
         world.drain()
         ticks.at_the_end()
+        checks.manifests.at_the_end()
         checks.everything()
         assert not world.running()
         assert not world.trouble.crash_at, "there was no such call to crash at"
