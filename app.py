@@ -3,8 +3,8 @@
     cdk deploy -c dataset=arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTIONS
 
 Several ARNs are separated by commas. Also `-c ingestion_mode=` (ALL, PUT or BULK), `-c bucket=` (the name of a bucket
-you have), `-c prefix=` and `-c generation=` (any text; a changed one exports again). `cdk destroy` needs the same
-context.
+you have), `-c prefix=`, `-c generation=` (any text; a changed one exports again) and `-c manifest=true` (a list of the
+objects of each export, beside them). `cdk destroy` needs the same context.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ except ModuleNotFoundError as missing:
     )
 
 STACK_NAME = "PersonalizeExport"
-OPTIONS = ("dataset", "ingestion_mode", "bucket", "prefix", "generation")
+OPTIONS = ("dataset", "ingestion_mode", "bucket", "prefix", "generation", "manifest")
 NOTHING_GIVEN = (
     "no dataset given. Pass its ARN, or several separated by commas: cdk deploy -c "
     "dataset=arn:aws:personalize:<region>:<account>:dataset/<dataset group>/<INTERACTIONS|ITEMS|USERS>"
@@ -46,7 +46,8 @@ def build(app: App) -> Stack:
         env=Environment(account=os.environ.get("CDK_DEFAULT_ACCOUNT"), region=os.environ.get("CDK_DEFAULT_REGION")),
     )
     bucket = s3.Bucket.from_bucket_name(stack, "Bucket", given["bucket"]) if given["bucket"] else None
-    destination = ExportDestination(stack, "Destination", bucket=bucket, prefix=given["prefix"])
+    manifest = _flag("manifest", given["manifest"])
+    destination = ExportDestination(stack, "Destination", bucket=bucket, prefix=given["prefix"], manifest=manifest)
     for dataset in datasets:
         export = DatasetExport(
             stack,
@@ -59,6 +60,9 @@ def build(app: App) -> Stack:
         CfnOutput(export, "JobArn", value=export.job_arn)
         CfnOutput(export, "OutputPath", value=export.output_path)
         CfnOutput(export, "Status", value=export.status)
+        if manifest:
+            CfnOutput(export, "ManifestPath", value=export.manifest_path)
+            CfnOutput(export, "LatestPath", value=export.latest_path)
     return stack
 
 
@@ -70,6 +74,14 @@ def _datasets(given: object) -> list[str]:
         if datasets.count(arn) > 1:
             raise ValueError(f"dataset {arn!r} is given {datasets.count(arn)} times. Name each dataset once.")
     return datasets
+
+
+def _flag(name: str, given: object) -> bool:
+    """Read a yes or no: the command line gives text, cdk.json gives what JSON has for it."""
+    text = str(given or "false").lower()
+    if text not in {"true", "false"}:
+        raise ValueError(f"{name} is {given!r}. Allowed are true and false; leave it out for false.")
+    return text == "true"
 
 
 def _construct_id(dataset: str) -> str:

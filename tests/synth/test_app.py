@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 MOVIES = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/INTERACTIONS"
@@ -17,7 +20,7 @@ ITEMS = "arn:aws:personalize:us-east-1:123456789012:dataset/movies/ITEMS"
 
 
 def run(
-    outdir: Path, context: dict[str, str], *, validation: bool = False, environment: dict[str, str] | None = None
+    outdir: Path, context: Mapping[str, object], *, validation: bool = False, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     flags = json.loads((ROOT / "cdk.json").read_text())["context"]
     variables = {
@@ -75,6 +78,17 @@ def test_context_reaches_the_export(tmp_path: Path) -> None:
     assert "AWS::S3::Bucket" not in [r["Type"] for r in resources]
 
 
+@pytest.mark.parametrize("given", ["true", "True", True])
+def test_manifests_are_written_and_printed_on_demand(tmp_path: Path, given: object) -> None:
+    done = run(tmp_path, {"dataset": MOVIES, "manifest": given})
+    assert done.returncode == 0, done.stderr
+    values = [output["Value"] for output in template(tmp_path)["Outputs"].values()]
+    attributes = [value["Fn::GetAtt"][1] for value in values if "Fn::GetAtt" in value]
+    assert attributes == ["DatasetExportJobArn", "OutputPath", "Status", "ManifestPath"]
+    latest = "/personalize/hive/PersonalizeExport-d989e8-Interactions-movies/latest/"
+    assert [value["Fn::Join"][1][-1] for value in values if "Fn::Join" in value] == [latest]
+
+
 NOTHING_GIVEN = (
     "no dataset given. Pass its ARN, or several separated by commas: cdk deploy -c "
     "dataset=arn:aws:personalize:<region>:<account>:dataset/<dataset group>/<INTERACTIONS|ITEMS|USERS>"
@@ -98,6 +112,10 @@ NO_DATASET = (
         ({"dataset": f"{MOVIES},{MOVIES}"}, GIVEN_TWICE),
         ({"dataset": MOVIES, "ingestion_mode": "SOME"}, UNKNOWN_MODE),
         ({"dataset": "movies"}, NO_DATASET),
+        (
+            {"dataset": MOVIES, "manifest": "yes"},
+            "manifest is 'yes'. Allowed are true and false; leave it out for false.",
+        ),
     ],
 )
 def test_wrong_context_is_one_line_without_a_stack_trace(tmp_path: Path, context: dict[str, str], message: str) -> None:
