@@ -75,8 +75,8 @@ def signature_of(
         return None
     options = inspect.signature(obj.__init__)
     text = str(options.replace(parameters=list(options.parameters.values())[1:], return_annotation=options.empty))
-    text = re.sub(r"(: )'([^']*)'", r"\1\2", text)  # annotations are text here
-    return re.sub(r"<([\w.]+): '\w+'>", r"\1", text), ""
+    text = re.sub(r"<([\w.]+): '\w+'>", r"\1", text)  # a member of an enumeration
+    return re.sub(r"(: )'([^']*)'", r"\1\2", text), ""  # annotations are text here
 
 
 def read_docstring(  # noqa: PLR0913, PLR0917 - as Sphinx calls it

@@ -73,6 +73,10 @@ OPTIONS: dict[str, Callable[[Stack], object]] = {
     "`ExportDestination(require_source_account=True)`": lambda stack: export(
         stack, {"require_source_account": True}, {}
     ),
+    "`ExportDestination(manifest=True)`": lambda stack: export(stack, {"manifest": True}, {}),
+    "`ExportDestination(manifest=True, encryption_key=...)`": lambda stack: export(
+        stack, {"manifest": True, "encryption_key": kms.Key(stack, "OwnKey")}, {}
+    ),
     "`ExportDestination(bucket=...)` of another account": in_lake,
     "`ExportProvider(vpc=...)`": in_vpc,
     "`ExportProvider(dead_letter_queue=...)`": lambda stack: export(

@@ -74,6 +74,7 @@ CHANGES: dict[str, Callable[[Stack], object]] = {
     "`max_wait` within the hour": lambda stack: export(stack, max_wait=Duration.minutes(30)),
     "`wait`": lambda stack: export(stack, wait=False),
     "`max_wait` over an hour": lambda stack: export(stack, max_wait=Duration.hours(3)),
+    "`manifest` of the destination": lambda stack: export(stack, destination={"manifest": True}),
     "events and metrics": told,
     "the construct's id": lambda stack: export(stack, "Articles"),
     "another `provider`": lambda stack: export(stack, provider_id="Other"),
