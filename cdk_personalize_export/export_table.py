@@ -304,7 +304,7 @@ class _Given:
             columns=columns,
             escape_character=escape_character,
         )
-        _check_table_name(table_name)
+        _check_name("table_name", table_name, _TABLE_NAME_CHARACTERS)
         _check_escape_character(escape_character)
         environment = StackEnvironment.of(scope)
         known_database = _known_name(environment, database, database_name)
@@ -368,8 +368,7 @@ def _known_name(
             "the name of one that is there, or database_name, the name of one to make."
         )
     if made_name is not None:
-        if not _is_name(made_name, _NAME, _NAME_CHARACTERS):
-            raise ValueError(f"database_name {made_name!r} {_not_a_name(_NAME_CHARACTERS)}")
+        _check_name("database_name", made_name, _NAME_CHARACTERS)
         return made_name
     if database is None or isinstance(database, str):
         name: Any = database
@@ -390,16 +389,12 @@ def _is_name(text: str, form: re.Pattern[str], characters: int) -> bool:
     return bool(form.fullmatch(text)) and len(text) <= characters
 
 
-def _not_a_name(characters: int) -> str:
-    return (
-        f"cannot be used. Allowed are 1 to {characters} small letters, digits and underscores, the first a letter: "
-        "write it like 'movie_exports'. It has to be known at synthesis."
-    )
-
-
-def _check_table_name(name: str) -> None:
-    if not _is_name(name, _NAME, _TABLE_NAME_CHARACTERS):
-        raise ValueError(f"table_name {name!r} {_not_a_name(_TABLE_NAME_CHARACTERS)}")
+def _check_name(option: str, name: str, characters: int) -> None:
+    if not _is_name(name, _NAME, characters):
+        raise ValueError(
+            f"{option} {name!r} cannot be used. Allowed are 1 to {characters} small letters, digits and underscores, "
+            "the first a letter: write it like 'movie_exports'. It has to be known at synthesis."
+        )
 
 
 def _check_escape_character(character: str) -> None:

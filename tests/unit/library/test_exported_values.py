@@ -172,7 +172,7 @@ def rows_of(text: st.SearchStrategy[str]) -> st.SearchStrategy[list[tuple[Any, .
     return st.lists(row, max_size=4)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(rows=rows_of(text_without()), parts=st.integers(1, 3), skips_header=st.booleans())
 def test_every_value_comes_back_when_backslashes_come_before_quotes(
     rows: list[tuple[Any, ...]], parts: int, *, skips_header: bool
@@ -181,7 +181,7 @@ def test_every_value_comes_back_when_backslashes_come_before_quotes(
     assert queried(objects, skips_header=skips_header) == rows
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(rows=rows_of(text_without(BACKSLASH)), skips_header=st.booleans())
 def test_every_value_without_a_backslash_comes_back_when_quotes_are_doubled(
     rows: list[tuple[Any, ...]], *, skips_header: bool
@@ -189,7 +189,7 @@ def test_every_value_without_a_backslash_comes_back_when_quotes_are_doubled(
     assert queried(exported(rows, backslashes=False), skips_header=skips_header) == rows
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(rows=rows_of(text_without(TILDE)))
 def test_every_value_without_the_escape_character_comes_back_when_quotes_are_doubled(
     rows: list[tuple[Any, ...]],
