@@ -115,6 +115,7 @@ ACCOUNT = {field.name: field.default for field in fields(Account)}
 GIVEN = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in ACCOUNT.items()}
 GROUP = {"dataset_group": "movies"}
 NO_BUCKET = "No data bucket was given: pass -c data_bucket=NAME, the one with interactions.csv and its siblings"
+NO_SCHEMA = "No schema was given: pass -c schemas=FOLDER, with interactions.json, items.json or users.json in it"
 LAKE = {**GROUP, "data_account": "1" * 12, "lake_account": "2" * 12, "region": "us-east-1"}
 
 
@@ -132,12 +133,10 @@ LAKE = {**GROUP, "data_account": "1" * 12, "lake_account": "2" * 12, "region": "
         ),
         ("nightly", GROUP, None),
         ("nightly", {}, "No dataset group was given: pass -c dataset_group=NAME"),
+        ("athena", {**GROUP, "schemas": "../schemas"}, None),
         ("athena", {}, "No dataset group was given: pass -c dataset_group=NAME"),
-        (
-            "athena",
-            {**GROUP, "schemas": "examples"},
-            "No schema was given: pass -c schemas=FOLDER, with interactions.json, items.json or users.json in it",
-        ),
+        ("athena", GROUP, NO_SCHEMA),
+        ("athena", {**GROUP, "schemas": "."}, NO_SCHEMA),
         ("cross_account", LAKE, None),
         (
             "cross_account",
@@ -152,6 +151,8 @@ def test_example_is_an_app_outside_the_checkout(
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "cdk_personalize_export").symlink_to(ROOT / "cdk_personalize_export")
     shutil.copytree(ROOT / "examples" / example, tmp_path / "example")
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "items.json").write_text(SCHEMA, encoding="utf-8")
     output = tmp_path / "cdk.out"
     variables = {
         **os.environ,
