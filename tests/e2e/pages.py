@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 AWS_CLI = ROOT / ".cache" / "awscli" / "bin"
-_PART = re.compile(r"^##+ (?P<heading>.+)$|^( *)```(?P<language>\w+)\n(?P<text>.*?)^\2```$", re.DOTALL | re.MULTILINE)
+_PART = re.compile(
+    r"^##+ (?P<heading>[^\n]+)$|^( *)```(?P<language>\w+)\n(?P<text>.*?)^\2```$", re.DOTALL | re.MULTILINE
+)
 
 
 def blocks(page: str, language: str) -> dict[str, list[str]]:
@@ -52,7 +54,7 @@ def shell(aws: LocalAws, folder: Path, *commands: str) -> str:
     environment["PATH"] = os.pathsep.join([*map(str, programs), environment["PATH"], str(AWS_CLI)])
     script = "\n".join(["set -euo pipefail", *commands])
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=1800, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.e2e
 PAGE = "docs/restore.md"
 COMMANDS, FRAGMENTS = blocks(PAGE, "sh"), blocks(PAGE, "python")
 GROUP, DATA, OTHER_ACCOUNT = "shop", "data", "222222222222"
+JOB_SECONDS = 120  # of 100,000 rows, on a busy machine
 SETTINGS = Settings(job_seconds=0.5, resource_seconds=0.0, export_parts=4, export_check_object=True)
 
 Row = tuple[str, ...]
@@ -73,6 +75,11 @@ def fields(name: str) -> list[dict[str, Any]]:
     return [*data.FIELDS[name], *MORE_FIELDS[name]]
 
 
+def quoted(value: str) -> str:
+    """Write a value as the guide asks for imports: a backslash before quotes and backslashes, in double quotes."""
+    return re.sub(r'(["\\])', r"\\\1", value).join('""') if re.search(r'[",\\\r]', value) else value
+
+
 def read(objects: list[bytes]) -> list[Row]:
     """Read exported objects, whichever way quotes are escaped in them, without their headers."""
     found: list[Row] = []
@@ -100,9 +107,8 @@ def make_shop(aws: LocalAws, tables: dict[str, list[Row]]) -> None:
     wait_for(lambda: personalize.describe_dataset_group(datasetGroupArn=group)["datasetGroup"]["status"] == "ACTIVE")
     datasets = {}
     for name, table in tables.items():
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([[field["name"] for field in fields(name)], *table])
-        s3.put_object(Bucket=DATA, Key=f"{name}.csv", Body=text.getvalue().encode())
+        lines = [",".join(map(quoted, row)) for row in [tuple(field["name"] for field in fields(name)), *table]]
+        s3.put_object(Bucket=DATA, Key=f"{name}.csv", Body="\n".join(lines).encode())
         schema = {"type": "record", "name": name, "namespace": "com.amazonaws.personalize.schema", "version": "1.0"}
         schema_arn = personalize.create_schema(name=name, schema=json.dumps({**schema, "fields": fields(name)}))
         dataset: str = personalize.create_dataset(
@@ -114,7 +120,7 @@ def make_shop(aws: LocalAws, tables: dict[str, list[Row]]) -> None:
         job = personalize.create_dataset_import_job(jobName=name, datasetArn=dataset, roleArn=role, dataSource=source)[
             "datasetImportJobArn"
         ]
-        wait_for(lambda j=job: finished(personalize.describe_dataset_import_job(datasetImportJobArn=j)))
+        wait_for(lambda j=job: finished(personalize.describe_dataset_import_job(datasetImportJobArn=j)), JOB_SECONDS)
     put_one_of_each(aws, group, datasets)
 
 
@@ -228,6 +234,6 @@ def rows_of(aws: LocalAws, name: str, mode: str) -> list[Row]:
         ingestionMode=mode,
         jobOutput={"s3DataDestination": {"path": f"s3://{bucket}/{prefix}"}},
     )["datasetExportJobArn"]
-    wait_for(lambda: finished(personalize.describe_dataset_export_job(datasetExportJobArn=arn)))
+    wait_for(lambda: finished(personalize.describe_dataset_export_job(datasetExportJobArn=arn)), JOB_SECONDS)
     keys = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"] if found["Size"]]
     return read([s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys])
