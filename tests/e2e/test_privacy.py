@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from account import make_users, wait_for
-from pages import backup_app, blocks, shell
+from reader import backup_app, blocks, shell
 
 if TYPE_CHECKING:
     from pathlib import Path

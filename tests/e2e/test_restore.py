@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from account import make_items, make_users, wait_for
-from pages import backup_app, blocks, shell
+from reader import backup_app, blocks, shell
 
 from examples.movielens import data
 from personalize_local import LocalAws, Settings

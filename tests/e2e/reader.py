@@ -1,4 +1,4 @@
-"""The code blocks of a page, by the heading they are under, and a shell that runs them as a reader does."""
+"""What a reader of a page does: take its code from under a heading, and run the commands in a checkout."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.pages import PRELUDE, ROOT, Page
 
 if TYPE_CHECKING:
     from personalize_local import LocalAws
 
-ROOT = Path(__file__).resolve().parents[2]
 AWS_CLI = ROOT / ".cache" / "awscli" / "bin"
 _PART = re.compile(
     r"^##+ (?P<heading>[^\n]+)$|^( *)```(?P<language>\w+)\n(?P<text>.*?)^\2```$", re.DOTALL | re.MULTILINE
@@ -23,20 +25,17 @@ def blocks(page: str, language: str) -> dict[str, list[str]]:
     """Return the blocks of a language under each heading of a page, `docs/restore.md` for example."""
     found: dict[str, list[str]] = {}
     heading = ""
-    for part in _PART.finditer((ROOT / page).read_text(encoding="utf-8")):
+    for part in _PART.finditer(Page(page).text):
         if part["heading"]:
             heading = part["heading"]
         elif part["language"] == language:
-            lines = part["text"].splitlines(keepends=True)
-            margin = len(part[2] or "")
-            found.setdefault(heading, []).append("".join(line[margin:] if line.strip() else line for line in lines))
+            found.setdefault(heading, []).append(textwrap.dedent(part["text"]))
     return found
 
 
 def backup_app(*fragments: str) -> str:
     """Return an app with a stack `Backup` that the fragments of a page add to."""
-    first = 'from aws_cdk import App, Stack\n\napp = App()\nstack = Stack(app, "Backup")\n'
-    return "\n".join([first, *fragments, "app.synth()\n"])
+    return "\n".join([PRELUDE, *fragments, "app.synth()\n"])
 
 
 def shell(aws: LocalAws, folder: Path, *commands: str) -> str:
