@@ -79,15 +79,6 @@ requirements: $(VENV)/.matrix  ## requirements/*.txt anew, from requirements/*.i
 licences: $(VENV)/.audit $(VENV)/.mutation $(VENV)/.matrix .cache/release/.installed .cache/workflows/.installed .cache/checkov/.installed .cache/awscli/.installed  ## LICENSES.md anew, from what is installed
 	@$(BIN)/python -m tools.licences
 
-requirements: $(VENV)/.matrix  ## requirements/*.txt anew, from requirements/*.in and constraints.txt
-	@for file in requirements/*.in; do \
-	  uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --custom-compile-command "make requirements" \
-	    "$$file" --output-file "$${file%.in}.txt" || exit; \
-	done
-
-licences: $(VENV)/.audit $(VENV)/.mutation $(VENV)/.matrix .cache/release/.installed .cache/workflows/.installed .cache/checkov/.installed .cache/awscli/.installed  ## LICENSES.md anew, from what is installed
-	@$(BIN)/python -m tools.licences
-
 docs: $(VENV)/.docs  ## the site, in build/site: warnings are errors, and every internal link leads somewhere
 	@$(BIN)/python -c 'import sys; sys.exit(None if sys.version_info >= (3, 11, 5) else f"the site needs Python 3.11.5 or newer, and $(VENV) has {sys.version.split()[0]}: make clean docs PYTHON=/path/to/python3")'
 	@$(STEP) $(BIN)/python -m sphinx -q -E -W --keep-going -c docs -d build/doctrees . build/site

@@ -94,7 +94,7 @@ def stated(distribution: Distribution) -> str:
     ]
     named = [metadata["License-Expression"], *classifiers, (metadata["License"] or "").strip().partition("\n")[0]]
     for name in filter(None, named):
-        return SPDX.get(name.lower().strip(), name)
+        return str(SPDX.get(name.lower().strip(), name))
     return "unknown"
 
 
