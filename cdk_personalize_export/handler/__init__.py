@@ -1,9 +1,7 @@
 """What runs in Lambda: starts Amazon Personalize dataset export jobs and waits for them.
 
-It is not a CDK provider framework: the function answers CloudFormation itself, and hands over to itself before its 15
-minutes end (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html). It is convergent: running it
-again, from any point, does nothing twice. CloudFormation invokes it asynchronously, so Lambda repeats an invocation
-that dies after one and two minutes
+It is convergent: running it again, from any point, does nothing twice. CloudFormation invokes it asynchronously, so
+Lambda repeats an invocation that dies after one and two minutes
 (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html). A retry, a duplicate, a crash, a
 hand-over and a rollback all land on one job, because its name is derived from what shapes the export, and Personalize
 takes a name only once.

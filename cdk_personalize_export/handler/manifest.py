@@ -1,6 +1,6 @@
 """Manifests: which objects an export is, said in its bucket once the job is ACTIVE; and which export is the newest.
 
-Only Personalize knows what a job wrote, so what is below its prefix is listed. The pointers are laid out as those of S3
+AWS does not say what a job writes, so what is below its prefix is listed. The pointers are laid out as those of S3
 Inventory (https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html), for tables:
 
     <prefix>_manifests/<folder>/<job name>.json       written last
@@ -27,7 +27,7 @@ from .waiting import TimeBudget
 
 
 def write(job: Job, export: Export, time: TimeBudget) -> str:
-    """Let the pointers name a job, and write its manifest; give the S3 URI of that."""
+    """Write the pointers to a job, and its manifest; give the S3 URI of that."""
     while True:
         try:
             uri = _write(job, export, Bucket(export, time))
@@ -83,7 +83,7 @@ class Bucket:
 def _write(job: Job, export: Export, bucket: Bucket) -> str:
     if job.created is None:
         raise RefusedError("Personalize does not say when the job was created")
-    objects: dict[bool, list[dict[str, Any]]] = {True: [], False: []}  # data or not
+    objects: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for item in bucket.listed(f"{bucket.prefix}{job.name}/"):
         objects[item["size"] > 0 and not item["key"].rpartition("/")[2].startswith("_")].append(item)
     data = objects[True]

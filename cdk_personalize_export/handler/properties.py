@@ -71,15 +71,15 @@ class Export(NamedTuple):
     retry_attempts: int = 0  # how often a failed job is tried again by itself
     siblings: str = ""  # a pattern of the names of jobs that must not run beside this one
     manifest: str = ""  # the folder of its manifests, where somebody wants some
-    about: Mapping[str, str] = {}  # what is said of it, in events and manifests
+    about: Mapping[str, str] = {}  # what events and manifests say of it
 
     def output_path(self, job_name: str) -> str:
         """Give every job a prefix of its own, as AWS promises no object names."""
         return f"{self.destination}{job_name}/"
 
 
-def read_export(stack_id: str, properties: Mapping[str, Any]) -> Export:
-    """Read an export.
+def read_export(stack_id: str, properties: Mapping[str, Any], told_as: str = "generation") -> Export:
+    """Read an export, whose generation is told under a name.
 
     Role, tags and waiting times shape no data: changing them exports nothing again. Neither does another logical id,
     which is why the export has an id of its own: CloudFormation lets no resource change its service token, so a
@@ -110,7 +110,7 @@ def read_export(stack_id: str, properties: Mapping[str, Any]) -> Export:
         more_links=given["MoreLinks"] == "true",
         later_link=given["LinkNumber"] != "1",
         manifest=given["Manifest"],
-        about={"stackId": stack_id, "exportId": given["ExportId"], "generation": given["Generation"]},
+        about={"stackId": stack_id, "exportId": given["ExportId"], told_as: given["Generation"]},
     )
 
 

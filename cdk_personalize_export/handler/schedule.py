@@ -106,16 +106,13 @@ def read_tick(event: Mapping[str, Any], now: float) -> Tick:
             "Generation": shown(scheduled_at),
             "Wait": "true",
         },
+        "scheduledTime",
     )
     longest = window + longest_wait(properties, LONGEST_WAIT_SECONDS)
     return Tick(
         scheduled_at,
         deadline=min(scheduled_at.timestamp(), now) + longest,
-        export=export._replace(
-            retry_attempts=int(retries),
-            siblings=identity.tick_jobs(prefix),
-            about={**export.about, "generation": "", "scheduledTime": shown(scheduled_at)},
-        ),
+        export=export._replace(retry_attempts=int(retries), siblings=identity.tick_jobs(prefix)),
     )
 
 
