@@ -40,6 +40,7 @@ ELSEWHERE_ROLE = f"arn:aws:iam::000000000000:role/{ELSEWHERE}"
 AUTHORIZATION = "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonpersonalize.html"
 S3_ACCESS = "https://docs.aws.amazon.com/personalize/latest/dg/granting-personalize-s3-access.html"
 KEY_ACCESS = "https://docs.aws.amazon.com/personalize/latest/dg/granting-personalize-key-access.html"
+S3_KEYS = "https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html"
 LAMBDA_ROLE = "https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html"
 
 # Granted because AWS documents it, and asked here for that reason only: no request shows that it is used.
@@ -57,15 +58,20 @@ DOCUMENTED = {
     "Personalize: kms:GenerateDataKey on key": KEY_ACCESS,
     "Personalize: kms:ListGrants on key": KEY_ACCESS,
 }
-# Needed, but the local AWS does not ask: its Lambda assumes the role of a function without a check, and its dataset
-# groups have no keys.
+# Needed, but the local AWS does not ask: its Lambda assumes the role of a function without a check, its dataset groups
+# have no keys, and its S3 asks no key on behalf of who writes.
 NOT_RECORDED = {
     ("ProviderRole", "sts:AssumeRole"): LAMBDA_ROLE,
     ("", "kms:GenerateDataKeyWithoutPlaintext"): KEY_ACCESS,
+    ("ProviderRole", "kms:Decrypt"): S3_KEYS,
+    ("ProviderRole", "kms:GenerateDataKey"): S3_KEYS,
 }
+OF_MANIFESTS_IN_KEY = ["kms:Decrypt", "kms:GenerateDataKey"]  # the same, in the policy of the key
 
 
-@pytest.mark.parametrize("account", [Settings(job_seconds=12, resource_seconds=0)], indirect=True)
+@pytest.mark.parametrize(
+    "account", [Settings(job_seconds=12, resource_seconds=0, schedule_deliveries=2)], indirect=True
+)
 def test_permissions_are_enough_for_everything_a_user_may_own_and_none_can_be_taken_away(account: Account) -> None:
     deploy_everything(account)
 
@@ -145,13 +151,15 @@ def deploy_everything(account: Account) -> None:
 
 
 def let_nights_pass(account: Account) -> None:
-    """Let a schedule have its export made and told; then one that finds no function any more, and tells a queue."""
+    """Let a schedule have its export made, listed and told; then one that finds no function and tells a queue."""
 
-    def has_been(action: str) -> bool:
-        return any(call["action"] == action and call["allowed"] for call in account.aws.calls())
+    def has_been(action: str, on: str = "") -> bool:
+        calls = [call for call in account.aws.calls() if call["action"] == action and call["allowed"]]
+        return any(on in resource for call in calls for resource in call["resources"])
 
     account.aws.advance_clock(DAY)
     wait_for(lambda: has_been("events:PutEvents"), seconds=90)
+    wait_for(lambda: has_been("s3:GetObject", "/hive/"), seconds=90)  # of the tick's second delivery
     resources = account.aws.client("cloudformation").describe_stack_resources(StackName="Owned")["StackResources"]
     (function,) = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::Lambda::Function"]
     account.aws.client("lambda").delete_function(FunctionName=function)
@@ -206,7 +214,7 @@ def own_role_trust(policies: Policies) -> str:
 
 def is_not_recorded(variant: Variant) -> bool:
     # Documented for the role in the key's policy, and not in the role's own: no call of the local AWS shows it.
-    if variant.label.endswith("without kms:CreateGrant"):
+    if variant.label.endswith("without kms:CreateGrant") or variant.actions == OF_MANIFESTS_IN_KEY:
         return True
     return any(role in variant.policy and variant.actions == [action] for role, action in NOT_RECORDED)
 
@@ -236,6 +244,26 @@ def probes(asked: list[Question]) -> list[tuple[str, Question]]:
     return found
 
 
+def near_misses_in_a_bucket(question: Question) -> dict[str, Question]:
+    """Return the same for what is done in a bucket."""
+    context, (bucket, _, key) = question.context, question.resource.partition("/")
+    attempts: dict[str, Question] = {}
+    of_the_function = "ProviderRole" in question.principal
+    if question.action == "s3:PutObject":
+        attempts["outside the prefix"] = question.but(resource=f"{bucket}/elsewhere/part")
+        if not bucket.endswith((ELSEWHERE, FOREIGN)):
+            attempts["without TLS"] = question.but(context={**context, "aws:SecureTransport": "false"})
+    if question.action == "s3:ListBucket" and of_the_function:
+        anything = {name: value for name, value in context.items() if name != "s3:prefix"}
+        attempts["of another prefix"] = question.but(context={**anything, "s3:prefix": "elsewhere/"})
+        attempts["of everything"] = question.but(context=anything)
+    if key and of_the_function:
+        attempts["of the data"] = question.but(resource=f"{bucket}/personalize/Owned-1/part-0.csv")
+    if question.action == "s3:GetObject":
+        attempts["of a manifest"] = question.but(resource=f"{bucket}/{key.replace('hive/', '_manifests/')}")
+    return attempts
+
+
 def near_misses(question: Question) -> dict[str, Question]:
     """Return what to ask instead of a question, by what is different."""
     context, resource = question.context, question.resource
@@ -248,11 +276,8 @@ def near_misses(question: Question) -> dict[str, Question]:
             attempts["for another account"] = question.but(context={**context, "aws:sourceaccount": "111111111111"})
             other = str(context["aws:sourcearn"]).replace("us-east-1", "eu-west-1")
             attempts["for another region"] = question.but(context={**context, "aws:sourcearn": other})
-        case "s3:PutObject":
-            bucket = resource.partition("/")[0]
-            attempts["outside the prefix"] = question.but(resource=f"{bucket}/elsewhere/part")
-            if not bucket.endswith((ELSEWHERE, FOREIGN)):
-                attempts["without TLS"] = question.but(context={**context, "aws:SecureTransport": "false"})
+        case "s3:PutObject" | "s3:ListBucket" | "s3:GetObject":
+            return near_misses_in_a_bucket(question)
         case "cloudformation:DescribeStackResource":
             attempts["of another stack"] = question.but(resource=resource.replace("/Owned/", "/Other/"))
         case "events:PutEvents":

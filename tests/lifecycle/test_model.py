@@ -208,19 +208,21 @@ class Lifecycle(RuleBasedStateMachine):
         wait=st.sampled_from([60, 300, 900, HOUR]),
         reuse=st.booleans(),
         adopts=st.booleans(),
+        manifest=st.booleans(),
         apart=st.tuples(MINUTES_APART, MINUTES_APART),
     )
-    def a_user_with_an_app(
+    def a_user_with_an_app(  # noqa: PLR0913, PLR0917 - drawn
         self,
         seed: int,
         wait: int,
         reuse: bool,  # noqa: FBT001 - drawn
         adopts: bool,  # noqa: FBT001 - drawn
+        manifest: bool,  # noqa: FBT001 - drawn
         apart: tuple[int, int],
     ) -> None:
         self.world.random.seed(seed)
         self.world.personalize_ahead, self.world.cloudformation_ahead = apart
-        self.spec = Spec(max_wait=wait)
+        self.spec = Spec(max_wait=wait, manifest=manifest)
         self.cloudformation.reuse_request_id = reuse
         self.cloudformation.adopts_failed_ids = adopts
 

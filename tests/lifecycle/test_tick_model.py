@@ -102,7 +102,7 @@ class Schedules(Lifecycle):
         self.scheduler = Scheduler(self.world)
         self.tick_checks = TickChecks(self.world, self.scheduler, self.checks.manifests)
         self.schedules = {
-            "Nightly": ScheduleSpec(),
+            "Nightly": ScheduleSpec(manifest=True),
             "Hourly": ScheduleSpec(name="Hourly", destination="s3://exports/hourly/", max_wait=600),
         }
 

@@ -81,12 +81,13 @@ def main() -> None:
     datasets = str(app.node.try_get_context("further_datasets")).split(",")
     place = ExportDestination(stack, "GroupPlace", prefix="group")
     DatasetGroupExport(stack, "Group", datasets=datasets, destination=place, provider=provider, wait=False)
+    listed = ExportDestination(stack, "ListedPlace", encryption_key=kms.Key(stack, "ListedKey"), manifest=True)
     nightly = ScheduledDatasetExport(
         stack,
         "Nightly",
         dataset=str(app.node.try_get_context("dataset")),
         schedule=scheduler.ScheduleExpression.cron(hour="3", minute="0"),
-        destination=place,
+        destination=listed,
         provider=provider,
         dead_letter_queue=sqs.Queue(stack, "Dead"),
     )
