@@ -79,7 +79,7 @@ class Athena(cdk.Stack):
         )
         athena.CfnWorkGroup(
             self,
-            "Workgroup",
+            "Queries",
             name=WORKGROUP,
             recursive_delete_option=True,
             work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
