@@ -20,11 +20,10 @@ _HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 # Pages with tests of their own, which run what they show.
 OWN_TESTS = {
     "packaging/personalize-local/README.md": "tests/e2e/test_local_page.py",
-    "docs/query.md": "tests/e2e/test_athena.py",
     "docs/restore.md": "tests/e2e/test_restore.py",
     "docs/privacy.md": "tests/e2e/test_privacy.py",
     "docs/aws-report.md": "tests/e2e/test_aws_report.py",
-    "examples/athena/README.md": "tests/e2e/test_athena.py",
+    "examples/athena/README.md": "tests/e2e/test_athena_page.py",
 }
 # Pages whose commands are lines of another page, whose test runs them.
 COMMANDS_AS_OF = {"examples/restore/README.md": "docs/restore.md"}
