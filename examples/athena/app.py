@@ -85,7 +85,7 @@ class Athena(cdk.Stack):
             work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
                 enforce_work_group_configuration=True,
                 result_configuration=athena.CfnWorkGroup.ResultConfigurationProperty(
-                    output_location=results.s3_url_for_object()
+                    output_location=f"s3://{results.bucket_name}/"
                 ),
             ),
         )
