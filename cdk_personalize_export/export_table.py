@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
     from aws_cdk.aws_personalize import CfnSchema
 
-    from cdk_personalize_export._exports import GroupExports, OneExport
+    from cdk_personalize_export.dataset_export import DatasetExport
+    from cdk_personalize_export.dataset_group_export import DatasetGroupExport
+    from cdk_personalize_export.scheduled_dataset_export import ScheduledDatasetExport
+    from cdk_personalize_export.scheduled_dataset_group_export import ScheduledDatasetGroupExport
 
 FIRST_DAY = "2026-01-01"
 """Before any export of this library. A query of the history that names no day looks for each day since."""
@@ -96,7 +99,7 @@ class ExportTable(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        export: OneExport,
+        export: DatasetExport | ScheduledDatasetExport,
         table_name: str,
         database: glue.CfnDatabase | str | None = None,
         database_name: str | None = None,
@@ -118,7 +121,7 @@ class ExportTable(Construct):
         super().__init__(scope, construct_id)
         given.take(str(self.node.path))
         self._given, self._environment = given, given.environment
-        self.export = export
+        self.export: DatasetExport | ScheduledDatasetExport = export
         """The export that is queried."""
         self.table_name, self.daily_table_name, self.raw_table_name, self.daily_raw_table_name = given.names
         self.database_name: str = _database(given.environment, database, database_name)
@@ -134,7 +137,7 @@ class ExportTable(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        exports: GroupExports,
+        exports: DatasetGroupExport | ScheduledDatasetGroupExport,
         schemas: Mapping[str, CfnSchema | Mapping[str, Any] | str],
         database: glue.CfnDatabase | str | None = None,
         database_name: str | None = None,
@@ -282,7 +285,7 @@ class _Given:
         cls,
         scope: Construct,
         *,
-        export: OneExport,
+        export: DatasetExport | ScheduledDatasetExport,
         table_name: str,
         database: glue.CfnDatabase | str | None,
         database_name: str | None,

@@ -18,6 +18,7 @@ from cdk_personalize_export import (
     DatasetGroupExport,
     ExportDestination,
     ExportProvider,
+    ExportTable,
     ScheduledDatasetExport,
     ScheduledDatasetGroupExport,
 )
@@ -95,6 +96,7 @@ CONSTRUCTS: dict[str, list[Any]] = {
     "ScheduledDatasetExport": [ScheduledDatasetExport, ScheduledDatasetGroupExport],
     "ExportDestination": [ExportDestination],
     "ExportProvider": [ExportProvider],
+    "ExportTable": [ExportTable],
 }
 
 
