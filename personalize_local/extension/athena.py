@@ -148,7 +148,8 @@ class Athena:
         """Write the result where the caller wants it; until then the query has not succeeded."""
         execution = patches.load(patches.ATHENA)._executions[query_id]  # noqa: SLF001 - ministack has no public interface
         execution["Status"]["State"] = "RUNNING"
-        location = execution["ResultConfiguration"]["OutputLocation"]
+        folder = execution["ResultConfiguration"]["OutputLocation"].removesuffix(f"{query_id}.csv").rstrip("/")
+        location = execution["ResultConfiguration"]["OutputLocation"] = f"{folder}/{query_id}.csv"
         await self._reentrant(self._write, location, execution["_results"])
         execution["Status"]["State"] = "SUCCEEDED"
 

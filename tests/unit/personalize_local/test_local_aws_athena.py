@@ -305,6 +305,15 @@ def test_result_is_a_file_where_the_caller_wants_it(lake: Lake) -> None:
     assert lake.s3.get_object(Bucket=lake.name, Key=key)["Body"].read() == b'"user_id","value"\n"u""1",\n'
 
 
+def test_result_goes_to_the_bucket_itself_where_no_folder_is_named(lake: Lake) -> None:
+    started = lake.athena.start_query_execution(
+        QueryString="SELECT 1 AS one", ResultConfiguration={"OutputLocation": f"s3://{lake.name}"}
+    )
+    key = f"{started['QueryExecutionId']}.csv"
+    lake.s3.get_waiter("object_exists").wait(Bucket=lake.name, Key=key, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    assert lake.s3.get_object(Bucket=lake.name, Key=key)["Body"].read() == b'"one"\n"1"\n'
+
+
 def grants(name: str, *, tables: Sequence[str] = ("t", "t_raw")) -> list[tuple[str, str]]:
     glue = "arn:aws:glue:us-east-1:000000000000"
     athena = "arn:aws:athena:us-east-1:000000000000:workgroup/primary"
