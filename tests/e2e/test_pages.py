@@ -76,6 +76,7 @@ def as_a_reader(aws: LocalAws, programs: Path, constraint: Path) -> dict[str, st
             [environment["PATH"].partition(os.pathsep)[0], str(programs), os.environ["PATH"], str(AWS_CLI)]
         ),
         "PIP_CONSTRAINT": str(constraint),
+        "PIP_NO_COMPILE": "1",  # compiling all of aws_cdk takes half a minute
         "CDK_REQUIRE_APPROVAL": "never",  # nobody is there to be asked
         "CDK_FORCE": "true",
     }
