@@ -37,7 +37,7 @@ def main() -> None:
             _build(Path(folder))
         _check()
     except subprocess.CalledProcessError as failed:
-        sys.exit(f"dist: `{' '.join(failed.cmd[1:4])} …` failed, see above.\n{failed.stdout or ''}")
+        sys.exit(f"dist: `{' '.join(failed.cmd[1:4])} …` failed:\n{failed.stdout}")
     for path in sorted(DIST.iterdir()):
         print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(ROOT)}")
 
@@ -74,7 +74,9 @@ def _check() -> None:
 
 
 def _output(*command: str) -> str:
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - commands of this file
+    done = subprocess.run(  # noqa: S603 - commands of this file
+        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     return done.stdout.strip()
 
 

@@ -76,15 +76,6 @@ class Environment(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("dist")
-    arguments = ["--no-deps", "--no-build-isolation", "--quiet", "--disable-pip-version-check", "-w", str(folder)]
-    command = [sys.executable, "-m", "pip", "wheel", *arguments, ".", "./packaging/personalize-local"]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return {path.name.partition("-")[0]: path for path in folder.glob("*.whl")}
-
-
-@pytest.fixture(scope="module")
 def environment(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
     place = tmp_path_factory.mktemp("elsewhere")
     subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
