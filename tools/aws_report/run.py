@@ -111,11 +111,12 @@ class Run:
         job = self._export_job()
         if job is not None and job.ended:
             self._look_at_objects(job)
-        if plan.needs_set_ups:
-            # Only now: minutes after the roles were made, IAM knows them everywhere.
-            self._ask_set_ups(self._stacks.outputs(plan.set_ups_stack))
+        places = self._stacks.outputs(plan.set_ups_stack) if plan.needs_set_ups else {}
+        self._ask_set_ups(places)  # only now: minutes after the roles were made, IAM knows them everywhere
         if self.plan.tick_at is not None:
             self._answer("tick", self._tick)
+        if plan.quota:  # last, because every other job would have to wait for its turn
+            self._answer("quota", lambda: self._quota(places))
 
     def _answer(self, name: str, question: Callable[[], dict[str, Any]]) -> None:
         """Keep the answer to a question, or why there is none."""
@@ -166,7 +167,7 @@ class Run:
             self._answer("made_up_value", lambda: questions.quoting(lines, self.plan.job_name_prefix))
 
     def _ask_set_ups(self, places: dict[str, str]) -> None:
-        """Start the jobs of each set-up, then wait for all of them."""
+        """Start the jobs of each set-up that is asked about, then wait for all of them."""
         say("Starting a job for each set-up")
         begun: dict[str, list[Job]] = {}
         for question, (place, names, _) in SET_UPS.items():
@@ -177,8 +178,6 @@ class Run:
         self._jobs.wait([job for jobs in begun.values() for job in jobs])
         for question, jobs in begun.items():
             self._answer(question.replace("-", "_"), partial(SET_UPS[question][2], *jobs))
-        if self.plan.quota:
-            self._answer("quota", lambda: self._quota(places))
 
     def _start(
         self, name: str, places: dict[str, str], place: str, key_arn: str = "", *, waits_for_turn: bool = True

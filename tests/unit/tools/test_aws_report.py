@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from tools.aws_report.plan import CAN_BE_SKIPPED, Dataset, Plan, UnusableError
 from tools.aws_report.questions import MADE_UP, Part
 from tools.aws_report.redact import Redactor, pattern, rounded
 from tools.aws_report.report import markdown, write
+from tools.aws_report.stacks import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,6 +144,12 @@ def test_plan_says_what_options_add_and_leave_out() -> None:
     assert "KMS" not in least
     assert "schedule" not in least
     assert "1 copy of the dataset" in least
+
+
+def test_make_passes_the_dataset_and_the_options_on() -> None:
+    command = ["make", "--dry-run", "aws-report", f"DATASET={DATASET.arn}", "ARGS=--yes --quota"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f'python -m tools.aws_report "{DATASET.arn}" --yes --quota\n' in done.stdout
 
 
 # -- what is taken out ---------------------------------------------------------------------------------------------
