@@ -195,13 +195,15 @@ def test_answers_are_what_the_local_aws_does_and_only_the_bucket_stays(shop: Sho
     }
     assert answers["made_up_value"]["written"] == "in quotes, a backslash before quotes and backslashes"
     assert answers["bucket_policy"]["fails"] == "while it runs"
-    assert answers["bucket_policy"]["text"].endswith("#attach-bucket-policy and fix bucket policy on <name>.")
+    assert answers["bucket_policy"]["text"].endswith("#attach-bucket-policy and fix bucket policy on <bucket>.")
     assert answers["role"] == {
         "fails": "when it is created",
-        "text": "InvalidInputException: Amazon Personalize can't assume the role <ARN>. "
+        "text": "InvalidInputException: Amazon Personalize can't assume the role <iam ARN>. "
         "Check that it exists and that its trust policy allows personalize.amazonaws.com.",
     }
-    assert answers["key"]["text"].startswith("Insufficient privileges for using the KMS key <ARN>: ")
+    assert answers["key"]["text"].startswith(
+        "Insufficient privileges for using the KMS key <kms ARN>: <iam ARN> is not allowed "
+    )
     assert answers["source_account"] == {"passes": True}
     assert answers["case"] == {"collide": False, "text": ""}
     assert answers["quota"] == {

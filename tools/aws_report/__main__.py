@@ -67,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m tools.aws_report",
         description="Find out, on your own account, what AWS does not document about dataset export jobs.",
     )
-    parser.add_argument("dataset", metavar="DATASET_ARN", help="the dataset to export, in the account in use")
+    parser.add_argument(
+        "dataset", metavar="DATASET_ARN", nargs="?", default="", help="the dataset to export, in the account in use"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask before anything is made")
     parser.add_argument(
         "--skip", action="append", default=[], choices=CAN_BE_SKIPPED, help="leave a question out (repeatable)"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 # In this order: an ARN holds an account id, and a path may hold a UUID.
 _KINDS = (
     (re.compile(r"(?i)(request ?id:?\s+)[^\s,;()]+"), r"\1<request id>"),
-    (re.compile(r"arn:aws[^\s\"'<>,;()\[\]]*[\w*/]"), "<ARN>"),
+    (re.compile(r"arn:aws[a-z\-]*:([a-z0-9\-]+):[^\s\"'<>,;()\[\]]*[\w*/]"), r"<\1 ARN>"),
+    (re.compile(r"arn:[^\s\"'<>,;()\[\]]*[\w*/]"), "<ARN>"),
     (re.compile(r"s3://[^\s\"'<>,;()\[\]]*[\w*/]"), "<path>"),
     (re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "<uuid>"),
     (re.compile(r"\bA[A-Z]{3}[A-Z0-9]{16,17}\b"), "<access key or role id>"),

@@ -112,7 +112,8 @@ class Run:
         if job is not None and job.ended:
             self._look_at_objects(job)
         places = self._stacks.outputs(plan.set_ups_stack) if plan.needs_set_ups else {}
-        self._ask_set_ups(places)  # only now: minutes after the roles were made, IAM knows them everywhere
+        if places:  # only now: minutes after the roles were made, IAM knows them everywhere
+            self._ask_set_ups(places)
         if self.plan.tick_at is not None:
             self._answer("tick", self._tick)
         if plan.quota:  # last, because every other job would have to wait for its turn
@@ -133,6 +134,7 @@ class Run:
             self._stacks.deploy(name, self.plan.tick_at, meanwhile)
         finally:
             self._known |= dict.fromkeys(self._stacks.physical_ids(name), "<name>")
+            self._known |= dict.fromkeys(self._stacks.physical_ids(name, "AWS::S3::Bucket"), "<bucket>")
 
     def _put_made_up_value(self) -> dict[str, Any]:
         account, kind = self._account, self.plan.dataset.type
