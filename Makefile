@@ -76,7 +76,7 @@ requirements: $(VENV)/.matrix  ## requirements/*.txt anew, from requirements/*.i
 	    "$$file" --output-file "$${file%.in}.txt" || exit; \
 	done
 
-licences: $(VENV)/.audit $(VENV)/.mutation $(VENV)/.matrix .cache/release/.installed .cache/workflows/.installed .cache/checkov/.installed .cache/awscli/.installed  ## LICENSES.md anew, from what is installed
+licences: $(VENV)/.audit $(VENV)/.docs $(VENV)/.mutation $(VENV)/.matrix .cache/lake/.installed .cache/release/.installed .cache/workflows/.installed .cache/checkov/.installed .cache/awscli/.installed  ## LICENSES.md anew, from what is installed
 	@$(BIN)/python -m tools.licences
 
 docs: $(VENV)/.docs  ## the site, in build/site: warnings are errors, and every internal link leads somewhere

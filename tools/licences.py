@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "LICENSES.md"
-ENVIRONMENTS = (".venv", ".cache/awscli", ".cache/checkov", ".cache/release", ".cache/workflows")
+ENVIRONMENTS = (".venv", ".cache/awscli", ".cache/checkov", ".cache/lake", ".cache/release", ".cache/workflows")
 LOCKS = ("package-lock.json", "tests/e2e/javascript/package-lock.json", "tests/e2e/evaluator/package-lock.json")
 SHIPPED = {"library", "personalize-local"}  # what our distributions need
 PERMISSIVE = {

@@ -37,11 +37,16 @@ def write(folder: Path, dataset_type: str, schema: object, found: dict[str, Any]
 
 
 def run(tmp_path: Path, **context: str) -> subprocess.CompletedProcess[str]:
+    library = tmp_path / "library"
+    library.mkdir(exist_ok=True)
+    if not (library / "cdk_personalize_export").exists():
+        (library / "cdk_personalize_export").symlink_to(ROOT / "cdk_personalize_export")
     variables = {
         **os.environ,
         "CDK_CONTEXT_JSON": json.dumps(context),
         "CDK_OUTDIR": str(tmp_path / "cdk.out"),
         "CDK_VALIDATION": "false",
+        "PYTHONPATH": str(library),
     }
     command = [sys.executable, str(ROOT / "examples/restore/app.py")]
     return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
