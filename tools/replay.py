@@ -33,6 +33,7 @@ try:
     from cdk_personalize_export.handler.invocation import Invocation
     from cdk_personalize_export.handler.outbound import Outbound
     from personalize_local.service import ApiError, Caller, Fault, PersonalizeService, Settings
+    from tests.buckets import Buckets, Stored
 except ModuleNotFoundError as missing:
     sys.exit(
         f"replay: {missing.name} is not installed for {sys.executable}. `make replay EVENT=create` installs it first."
@@ -108,10 +109,10 @@ class Screen:
 
 
 class Objects:
-    """Amazon S3: takes everything, and says what."""
+    """What Personalize writes to Amazon S3: it takes everything, and says what."""
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
+    def __init__(self, screen: Screen, buckets: Buckets) -> None:
+        self._screen, self._buckets = screen, buckets
 
     def read(
         self,
@@ -139,7 +140,10 @@ class Objects:
     ) -> None:
         """Take an object."""
         del role_arn, kms_key_arn, caller, source_arn
-        self._screen.show("s3", f"{location}{name}: {sum(map(len, body))} bytes")
+        stored = Stored(b"".join(body))
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        self._buckets.objects[bucket, prefix + name] = stored
+        self._screen.show("s3", f"{location}{name}: {len(stored.body)} bytes")
 
     def check_role(self, *, role_arn: str, caller: Caller) -> None:
         """Accept every role."""
@@ -214,12 +218,12 @@ class Raw:
 class ReplayOutbound(Outbound):
     """What the handler takes for the world: only what leaves this process is replaced."""
 
-    def __init__(self, clock: Clock, screen: Screen, service: PersonalizeService) -> None:
+    def __init__(self, clock: Clock, screen: Screen, service: PersonalizeService, buckets: Buckets) -> None:
         super().__init__()
         self.payloads: list[dict[str, Any]] = []  # hand-overs not yet run
         self.calls = 0
         self.told = False  # the outcome of a tick
-        self._clock, self._screen, self._service = clock, screen, service
+        self._clock, self._screen, self._service, self._buckets = clock, screen, service, buckets
 
     def now(self) -> float:
         """Tell the time."""
@@ -255,6 +259,7 @@ class ReplayOutbound(Outbound):
             "lambda": self._send_lambda,
             "cloudformation": self._send_cloudformation,
             "events": self._send_events,
+            "s3": self._send_s3,
         }
         client.meta.events.register(f"before-send.{service}", senders[service])
         return client
@@ -292,6 +297,13 @@ class ReplayOutbound(Outbound):
         answer = {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
         return AWSResponse(request.url, 200, {}, Raw(json.dumps(answer).encode()))
 
+    def _send_s3(self, request: Any, **_: object) -> AWSResponse:  # noqa: ANN401 - botocore has no types
+        reply = self._buckets.answer(request)
+        self.calls += 1
+        operation, key = self._buckets.calls[-1]
+        self._screen.show("call", f"s3 {operation} {key} -> {reply.status}")
+        return AWSResponse(request.url, reply.status, reply.headers, Raw(reply.body))
+
     def _send_lambda(self, request: Any, **_: object) -> AWSResponse:  # noqa: ANN401 - botocore has no types
         self.payloads.append(json.loads(request.body))
         self.calls += 1
@@ -313,14 +325,16 @@ class Replay:
         self._screen = Screen(self._clock)
         faults = (Fault("Job", message=failure, times=0),) if failure else ()
         settings = Settings(job_seconds=job_seconds, resource_seconds=0, faults=faults)
-        self._service = PersonalizeService(settings, Objects(self._screen), clock=self._clock.now)
+        self._buckets = Buckets()
+        objects = Objects(self._screen, self._buckets)
+        self._service = PersonalizeService(settings, objects, clock=self._clock.now)
 
     def play(self, event: dict[str, Any]) -> bool:
         """Play an event and every hand-over; say whether it was answered, or its outcome told."""
         self._screen.started = self._clock.now()
         ticks = "Tick" in event
         self._prepare(event.get("Export" if ticks else "ResourceProperties"))
-        outbound = ReplayOutbound(self._clock, self._screen, self._service)
+        outbound = ReplayOutbound(self._clock, self._screen, self._service, self._buckets)
         began, invocations = time.monotonic(), 0
         with AnswerServer().open() as server:
             outbound.payloads.append(sent_now(event, server.url(self._clock.now()), self._clock.now()))

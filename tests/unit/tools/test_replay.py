@@ -67,6 +67,19 @@ def test_a_tick_of_now_is_played_and_told(capsys: pytest.CaptureFixture[str]) ->
     assert len(re.findall(r"^told after [\d.]+ s: \d+ calls, 2 invocations ", text, re.MULTILINE)) == 2
 
 
+def test_a_manifest_is_written_when_the_job_is_active_and_not_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = json.loads((EVENTS / "create.json").read_text(encoding="utf-8"))
+    event["ResourceProperties"]["Manifest"] = "Shop-0badc0-Interactions"
+    (tmp_path / "listed.json").write_text(json.dumps(event), encoding="utf-8")
+    assert main([str(tmp_path / "listed.json")] * 2) == 0
+    text = capsys.readouterr().out
+    puts = [line.rpartition(" -> ")[2] for line in calls(text) if line.startswith("s3 PutObject")]
+    assert puts == ["200"] * 3 + ["412"] * 3
+    assert all("ManifestPath" in str(answer["Data"]) for answer in answers(text))
+
+
 def test_a_tick_that_is_none_is_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken.json").write_text('{"Tick": "now", "Export": []}')
     assert main([str(tmp_path / "broken.json")]) == 1
