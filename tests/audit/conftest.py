@@ -73,7 +73,7 @@ def own_bucket_and_key(app: App) -> None:
         server_access_logs_bucket=logs,
         versioned=True,
     )
-    destination = ExportDestination(stack, "Exports", bucket=bucket, encryption_key=key)
+    destination = ExportDestination(stack, "Exports", bucket=bucket, encryption_key=key, manifest=True)
     DatasetExport(stack, "Interactions", dataset=DATASET, destination=destination)
 
 

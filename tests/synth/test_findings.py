@@ -68,6 +68,23 @@ def test_bucket_of_another_stack_is_named_as_the_policy_names_it(app: App) -> No
     }
 
 
+def test_manifests_acknowledge_the_two_folders_they_write(app: App, stack: Stack) -> None:
+    destination = ExportDestination(stack, "To", manifest=True)
+    for name in ("A", "B"):
+        DatasetExport(stack, name, dataset=DATASET, destination=destination)
+    folders = [f"<ToBucketCB6C4AF4.Arn>/personalize/{folder}/*" for folder in ("_manifests", "hive")]
+    assert acknowledged(app)["Prod/PersonalizeExportProvider/Policy"] == [f"{JOBS}/Prod-5f5635-*", *folders]
+
+
+def test_manifests_in_a_bucket_of_another_stack_are_named_as_the_policy_names_them(app: App) -> None:
+    storage, exports = Stack(app, "Storage"), Stack(app, "Exports")
+    destination = ExportDestination(exports, "To", bucket=aws_s3.Bucket(storage, "Mine"), manifest=True)
+    DatasetExport(exports, "A", dataset=DATASET, destination=destination)
+    bucket = "Storage:ExportsOutputFnGetAttMineC1B42D3AArnA3B66C0D"
+    found = acknowledged(app)["Exports/PersonalizeExportProvider/Policy"]
+    assert found[1:] == [f"{bucket}/personalize/_manifests/*", f"{bucket}/personalize/hive/*"]
+
+
 def test_imported_bucket_is_named_by_its_arn(app: App, stack: Stack) -> None:
     ExportDestination(stack, "To", bucket=aws_s3.Bucket.from_bucket_name(stack, "Theirs", "data-lake"), prefix="a")
     assert acknowledged(app) == {"Prod/To/RolePolicy": ["arn:<AWS::Partition>:s3:::data-lake/a/*"]}
