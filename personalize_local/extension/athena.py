@@ -49,7 +49,7 @@ class Athena:
     """
 
     def __init__(self, endpoint: str, authoriser: Authoriser, clock: Clock, *, skips_symlink_headers: bool) -> None:
-        """Keep them; what ministack's Athena needs is imported with its first call."""
+        """Keep them; DuckDB and SQLGlot are imported with the first query."""
         self._endpoint = endpoint
         self._authoriser = authoriser
         self._clock = clock
@@ -57,37 +57,28 @@ class Athena:
         self._responses = patches.load(patches.RESPONSES)
         self._reentrant = patches.load(patches.CONCURRENCY).run_reentrant
         self._session = boto3.Session()
-        self._extended = False
 
     def register(self) -> None:
-        """Stand before ministack's Athena, and name the workgroup where a policy decides."""
+        """Replace how queries run and where their results go, and name the workgroup where a policy decides."""
+        patches.load(patches.ATHENA).ATHENA_ENGINE = "duckdb"  # where there is none, ministack makes results up
+        patches.wrap(patches.ATHENA, "_run_duckdb", self._running)
+        patches.wrap(patches.ATHENA, "_save_query_results", lambda _original: self._save)
+        patches.wrap(patches.ACTIONS, "extract_resource_arn", _name_the_workgroup)
         handlers = patches.load(patches.APP).SERVICE_HANDLERS
         original = handlers[SERVICE]
 
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:
-            self._extend()
             _access_key.set(patches.load(patches.ROUTER).extract_access_key_id(headers, query) or "")
             return await original(method, path, headers, body, query)
 
         handlers[SERVICE] = handle
-        patches.wrap(patches.ACTIONS, "extract_resource_arn", _name_the_workgroup)
-
-    def _extend(self) -> None:
-        """Replace how queries run and where their results go, once."""
-        if self._extended:
-            return
-        patches.check(patches.NAMES_WHEN_NEEDED)
-        patches.wrap(patches.ATHENA, "_run_duckdb", self._running)
-        patches.wrap(patches.ATHENA, "_mock_query_results", lambda _original: _refuse)
-        patches.wrap(patches.ATHENA, "_save_query_results", lambda _original: self._save)
-        self._extended = True
 
     def _running(self, original: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[dict[str, Any]]]:
         """Run queries on tables of text and on views here, and leave all others to ministack."""
 
         async def run(sql: str, database: str, catalog: str | None = None) -> dict[str, Any]:
             if not all(map(find_spec, NEEDED)):
-                _refuse(sql)
+                raise QueryError(MISSING)
             result: dict[str, Any] | None = await self._reentrant(self._run, sql, database)
             return await original(sql, database, catalog) if result is None else result
 
@@ -205,11 +196,6 @@ def _csv_field(value: Any) -> str:
 def _said(error: ClientError) -> str:
     found = error.response["Error"]
     return f"{found['Code']}: {found.get('Message', '')}"
-
-
-def _refuse(_sql: str) -> Any:
-    """Fail a query that nothing here can run, where ministack makes a result up."""
-    raise QueryError(MISSING)
 
 
 def _relation(table: Table, made: list[str]) -> str:

@@ -6,12 +6,14 @@ mismatch is one line that says what to do, never an AttributeError in the middle
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 VERSION = "1.5.33"
 
@@ -43,6 +45,10 @@ STS = "ministack.services.sts"
 TCP_SERVER = "hypercorn.asyncio.tcp_server"  # what ministack serves with
 
 TAGGING = "ministack.services.tagging"
+
+DUCKDB = (
+    "duckdb"  # ministack imports it to see whether it is there, which would make the start a fifth of a second longer
+)
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     APP: (
@@ -84,6 +90,15 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     LAMBDA_RUNTIME: ("Worker", "Worker._drain_stderr_bounded", "execution_credentials", "invalidate_worker"),
     RESPONSES: ("get_account_id", "get_region", "request_scope"),
     ROUTER: ("SERVICE_PATTERNS", "extract_access_key_id", "extract_region"),
+    ATHENA: (
+        "ATHENA_ENGINE",
+        "_empty_relation",
+        "_executions",
+        "_materialize_table_files",
+        "_run_duckdb",
+        "_save_query_results",
+        "_table_relation",
+    ),
     CHANGE_SETS: ("_deploy_stack_async",),
     CLOUDFORMATION: ("_change_sets", "_stack_events", "_stacks"),
     CLOUDFORMATION_HANDLERS: (
@@ -190,18 +205,6 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     TAGGING: ("_COLLECTORS", "_REMOVERS", "_ResourceNotFound", "_WRITERS", "resource_tags"),
 }
 
-NAMES_WHEN_NEEDED: Mapping[str, tuple[str, ...]] = {
-    ATHENA: (  # importing it imports DuckDB, so it is looked at when it is first called
-        "_empty_relation",
-        "_executions",
-        "_materialize_table_files",
-        "_mock_query_results",
-        "_run_duckdb",
-        "_save_query_results",
-        "_table_relation",
-    ),
-}
-
 
 class IncompatibleMinistackError(Exception):
     """ministack is not there, is another release, or lacks a name; the message says what to do."""
@@ -222,12 +225,26 @@ def check(names: Mapping[str, Iterable[str]] = NAMES, version: str = VERSION) ->
         ) from None
     if found != version:
         raise IncompatibleMinistackError(f"personalize_local needs ministack=={version}, found {found}: {remedy}")
-    missing = [f"{module}.{name}" for module, wanted in names.items() for name in _missing(module, wanted)]
+    with _absent(DUCKDB):
+        missing = [f"{module}.{name}" for module, wanted in names.items() for name in _missing(module, wanted)]
     if missing:
         raise IncompatibleMinistackError(
             f"personalize_local needs ministack=={version}, but {', '.join(missing)} is not in it; "
             f"somebody changed it: pip install --force-reinstall ministack=={version}"
         )
+
+
+@contextlib.contextmanager
+def _absent(module: str) -> Iterator[None]:
+    """Let a module that nobody has imported yet look as if it was not installed."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # what importlib takes for absent
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 def _missing(module: str, names: Iterable[str]) -> list[str]:

@@ -40,7 +40,7 @@ def test_tables_show_the_newest_export_and_every_days_to_the_role_that_may_query
     shop = make_shop(account, tmp_path)
     shop.deploy()
     outputs = account.outputs(STACK)
-    queries = Queries(athena_of(account.aws, outputs["AnalystArn"]), DATABASE, outputs["WorkgroupName"])
+    queries = Queries(athena_of(account.aws, outputs["AnalystArn"]), DATABASE, outputs["Workgroup"])
     first_day = _today(account)
     assert queries.rows("SELECT * FROM items ORDER BY item_id") == ITEM_ROWS
     assert queries.rows("SELECT * FROM users ORDER BY user_id") == USER_ROWS

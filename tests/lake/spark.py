@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ PYTHON = ROOT / ".cache" / "lake" / "bin" / "python"
 OPEN_CSV = "org.apache.hadoop.hive.serde2.OpenCSVSerde"
 SYMLINKS = "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat"
 TEXT_OUTPUT = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
+SECONDS = 900  # half a minute where nothing else runs
 
 Rows = list[tuple[str | None, ...]]
 
@@ -38,7 +40,10 @@ class Spark:
         serde_parameters: Mapping[str, str] | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> None:
-        """Define a table as Glue describes it, over a symlink to copies of objects."""
+        """Define a table as Glue describes it, over a symlink to copies of objects.
+
+        That it is external is the statement's to say: Spark refuses the property.
+        """
         data, pointers = self.folder / name / "data", self.folder / name / "latest"
         data.mkdir(parents=True)
         pointers.mkdir()
@@ -50,7 +55,7 @@ class Spark:
         self.statements.append(
             f"CREATE EXTERNAL TABLE {name} ({listed}) ROW FORMAT SERDE '{serde}'{_with(serde_parameters)} "
             f"STORED AS INPUTFORMAT '{input_format}' OUTPUTFORMAT '{TEXT_OUTPUT}' LOCATION '{pointers.as_uri()}' "
-            f"TBLPROPERTIES ({_pairs({'EXTERNAL': 'TRUE', **(parameters or {})})})"
+            f"TBLPROPERTIES ({_pairs({'made.for': name, **(parameters or {})}, but='EXTERNAL')})"
         )
 
     def rows(self, **queries: str) -> dict[str, Rows]:
@@ -58,9 +63,17 @@ class Spark:
         assert PYTHON.exists(), "Spark is missing: `make lake` installs it"
         answer = self.folder / "rows.json"
         asked = json.dumps({"statements": self.statements, "queries": queries})
+        environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"}
         command = [str(PYTHON), str(Path(__file__).with_name("hive.py")), str(answer)]
         done = subprocess.run(
-            command, input=asked, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False
+            command,
+            input=asked,
+            env=environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-4000:]
         found: dict[str, list[list[Any]]] = json.loads(answer.read_text(encoding="utf-8"))
@@ -71,8 +84,8 @@ def _with(serde_parameters: Mapping[str, str] | None) -> str:
     return f" WITH SERDEPROPERTIES ({_pairs(serde_parameters)})" if serde_parameters else ""
 
 
-def _pairs(properties: Mapping[str, str]) -> str:
-    return ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in properties.items())
+def _pairs(properties: Mapping[str, str], *, but: str = "") -> str:
+    return ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in properties.items() if key != but)
 
 
 def _literal(text: str) -> str:
