@@ -37,6 +37,7 @@ PERSONALIZE = "personalize.amazonaws.com"
 READ_WITH_KEY = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ListGrants"]
 LONGEST_GROUP_NAME = 40  # an import job's name has at most 63 characters: group, type and hash
 COPIES_EXPIRE_DAYS = 7
+MANIFEST_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -208,14 +209,18 @@ def _read_export(folder: Path, dataset_type: str, data: str | None) -> Export | 
     document = _read_json(folder / "schema.json")
     # What DescribeSchema answers, or the Avro schema itself.
     schema = document["schema"] if "schema" in document else {"schema": json.dumps(document)}
-    manifest = _read_json(folder / "manifest.json")
-    if not manifest["objects"]:
-        place = None
-    elif data:
-        place = f"{data}{folder.name}/data/"
-    else:
-        place = folder_of(manifest)
+    place = _place(folder / "manifest.json", f"{data}{folder.name}/data/" if data else None)
     return Export(dataset_type, schema["schema"], schema.get("domain"), place)
+
+
+def _place(path: Path, copies: str | None) -> str | None:
+    """Return what to import: the copies or what the manifest names; None when nothing was exported."""
+    if copies and not path.exists():
+        return copies  # an export without a manifest, copied by hand
+    manifest = _read_json(path)
+    if manifest.get("version") != MANIFEST_VERSION:
+        raise ValueError(f"{path} is no manifest of version {MANIFEST_VERSION}. Let fetch.py write it again")
+    return (copies or folder_of(manifest)) if manifest["objects"] else None
 
 
 def folder_of(manifest: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ SCHEMA: dict[str, Any] = {"type": "record", "name": "Items", "fields": [{"name":
 
 def manifest(objects: list[str], others: tuple[str, ...] = ("personalize/job/_CHECK",)) -> dict[str, Any]:
     return {
+        "version": 1,
         "bucket": "lake",
         "job": {"jobName": "job"},
         "objects": [{"key": key} for key in objects],
@@ -43,6 +44,7 @@ def run(tmp_path: Path, **context: str) -> subprocess.CompletedProcess[str]:
         (library / "cdk_personalize_export").symlink_to(ROOT / "cdk_personalize_export")
     variables = {
         **os.environ,
+        "PYTHONPATH": str(ROOT),  # the library, as if it were installed
         "CDK_CONTEXT_JSON": json.dumps(context),
         "CDK_OUTDIR": str(tmp_path / "cdk.out"),
         "CDK_VALIDATION": "false",
@@ -117,6 +119,14 @@ def test_data_is_imported_from_the_copies_or_from_where_it_was_exported(tmp_path
     assert read_exports(tmp_path, None)[0].folder == "s3://lake/personalize/job/job/"
 
 
+def test_copies_need_no_manifest_and_what_is_imported_in_place_does(tmp_path: Path) -> None:
+    write(tmp_path, "items", SCHEMA, {})
+    (tmp_path / "items" / "manifest.json").unlink()
+    assert [export.folder for export in read_exports(tmp_path, "s3://copies/")] == ["s3://copies/items/data/"]
+    with pytest.raises(ValueError, match=r"items/manifest\.json cannot be read: No such file or directory\. Let fetch"):
+        read_exports(tmp_path, None)
+
+
 @pytest.mark.parametrize(
     ("objects", "others", "why"),
     [
@@ -147,6 +157,7 @@ def test_folder_that_holds_something_else_or_not_everything_is_not_imported(
             {"dataset_group": "g", "exported": "bare"},
             "bare/items/schema.json cannot be read: No such file",
         ),
+        ({"dataset_group": "g", "exported": "other"}, "other/users/manifest.json is no manifest of version 1. Let"),
         ({"dataset_group": "g", "exported": "broken"}, "broken/items/schema.json is not JSON: Expecting value"),
     ],
 )
@@ -157,6 +168,7 @@ def test_what_cannot_be_restored_is_said_in_one_line(
     Path("bare/items").mkdir(parents=True)
     Path("broken/items").mkdir(parents=True)
     Path("broken/items/schema.json").write_text("x", encoding="utf-8")
+    write(Path("other"), "users", SCHEMA, {"version": 2})
     with pytest.raises(ValueError, match=r"^[^\n]+$") as refused:
         build(App(context=context))
     assert str(refused.value).startswith(message)
