@@ -28,6 +28,9 @@ include_patterns = [
     "benchmarks/README.md",
     "packaging/personalize-local/README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "LICENSES.md",
 ]
 exclude_patterns = [".*", "node_modules", "build", "dist", "cdk.out", "cdk_personalize_export", "tests"]
 

@@ -22,6 +22,7 @@ from cdk_personalize_export import (
     ScheduledDatasetExport,
     ScheduledDatasetGroupExport,
 )
+from cdk_personalize_export import __all__ as public_names
 from tests.pages import NIGHTLY, OWN_TESTS, PRELUDE, README, ROOT, Page, pages
 
 if TYPE_CHECKING:
@@ -89,6 +90,11 @@ def test_python_of_a_page_runs_in_a_stack_as_it_is_printed(
     exec(compile(program, page.path, "exec"), names)  # noqa: S102 - what a reader would run
     templates = [stack.template for stack in names["app"].synth().stacks_recursively]
     assert any(template.get("Resources") for template in templates)
+
+
+def test_api_reference_has_every_public_name() -> None:
+    shown = re.findall(r"^\.\. autoclass:: (\w+)$", Page("docs/api.md").text, re.MULTILINE)
+    assert sorted(shown) == sorted(public_names)
 
 
 CONSTRUCTS: dict[str, list[Any]] = {
