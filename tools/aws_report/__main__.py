@@ -2,8 +2,9 @@
 
     python -m tools.aws_report arn:aws:personalize:<region>:<account>:dataset/<dataset group>/<INTERACTIONS|ITEMS|USERS>
 
-Whatever happens on the way, Ctrl-C too, what was made is removed, and what could not be is said. Exit status: 0 when
-every question was answered, 1 when not, 2 when there was nothing to begin with, and after a signal 128 and its number.
+Whatever happens on the way, Ctrl-C too, what was made is removed, and what could not be is said. The exit status is 0
+when the export succeeded, every question was answered and everything was removed, 1 when not, 2 when nothing could
+begin, and 128 and its number after a signal.
 """
 
 from __future__ import annotations

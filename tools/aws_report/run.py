@@ -71,8 +71,6 @@ class Run:
         self._s3 = account.client("s3")
         self._known = {**account.names(), plan.identity: "<report>", plan.job_name_prefix: "<job>"}
         self._known |= {plan.export_stack: "<name>", plan.set_ups_stack: "<name>"}
-        self._buckets: list[str] = []
-        self._waiting = ""  # for which stack to be removed
         self.answers: dict[str, dict[str, Any]] = {}
         self.left: list[str] = []
         self.kept: list[str] = []
@@ -93,9 +91,8 @@ class Run:
                 self._remove_all()
             except Stopped as stopped:
                 status = stopped.status
-        if self.left or any(NOT_ANSWERED in answer for answer in self.answers.values()):
-            status = status or INCOMPLETE
-        return status
+        failed = any(NOT_ANSWERED in answer or answer.get("deployed") is False for answer in self.answers.values())
+        return status or (INCOMPLETE if self.left or failed else 0)
 
     def redacted_answers(self) -> object:
         """Return the answers without names, ids and data."""

@@ -103,14 +103,18 @@ class Stacks:
         (stack,) = self._cloudformation.describe_stacks(StackName=name)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
-    def physical_ids(self, name: str, resource_type: str = "") -> list[str]:
-        """Return the physical ids of what a stack made, or what it made of a type; none when there is no stack."""
+    def physical_ids(self, name: str, resource_type: str = "") -> set[str]:
+        """Return the physical ids of what a stack made, or what it made of a type; none when there is no stack.
+
+        From its events, which also know what a rollback has taken out of the stack, such as a bucket that is retained.
+        """
         try:
-            resources = self._cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+            pages = list(self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=name))
         except ClientError:
-            return []
-        wanted = [found for found in resources if not resource_type or found["ResourceType"] == resource_type]
-        return [found["PhysicalResourceId"] for found in wanted if found.get("PhysicalResourceId")]
+            return set()
+        events = [event for page in pages for event in page["StackEvents"]]
+        wanted = [event for event in events if not resource_type or event["ResourceType"] == resource_type]
+        return {str(event["PhysicalResourceId"]) for event in wanted if event.get("PhysicalResourceId")}
 
     def remove(self, name: str, *, empties_buckets: bool) -> str:
         """Remove a stack if there is one.
