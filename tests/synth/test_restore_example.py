@@ -44,7 +44,6 @@ def run(tmp_path: Path, **context: str) -> subprocess.CompletedProcess[str]:
         (library / "cdk_personalize_export").symlink_to(ROOT / "cdk_personalize_export")
     variables = {
         **os.environ,
-        "PYTHONPATH": str(ROOT),  # the library, as if it were installed
         "CDK_CONTEXT_JSON": json.dumps(context),
         "CDK_OUTDIR": str(tmp_path / "cdk.out"),
         "CDK_VALIDATION": "false",
