@@ -49,9 +49,10 @@ class ExportProvider(Construct):
     (interface endpoint `cloudformation`; without it the function asks in vain, which costs 10 s of each request),
     Amazon EventBridge, where somebody listens to events (interface endpoint `events`), and Amazon S3, where
     CloudFormation awaits its answer (gateway endpoint `s3`, whose policy must allow `s3:PutObject` on
-    `arn:aws:s3:::cloudformation-custom-resource-response-*`); or the internet through a NAT gateway. Without the first
-    the export fails with `ConnectTimeoutError` once its waiting time is over. Without the last CloudFormation is never
-    answered and reports a timeout: the function's log says why.
+    `arn:aws:s3:::cloudformation-custom-resource-response-*`, and where exports have manifests, what those take in the
+    bucket of the exports); or the internet through a NAT gateway. Without the first the export fails with
+    `ConnectTimeoutError` once its waiting time is over. Without the last CloudFormation is never answered and reports a
+    timeout: the function's log says why.
 
     Args:
         scope: The construct this belongs to.
