@@ -8,10 +8,10 @@ bug; that Athena reads the same is (inferred):
   are one.
 - There too, the escape character before a quote or another escape character makes it a plain one. Everywhere else
   the escape character is dropped, and what follows it stays.
-- A record ends with its line, whatever is quoted. A field whose quotes are not closed is null (inferred: Hive reads
-  what there is of it).
-- Fields too many are dropped, fields too few are null, and of an empty line all are (inferred: Hive reads one empty
-  field).
+- A record ends with its line, whatever is quoted. A field whose quotes are not closed is null.
+- Fields too many are dropped, fields too few are null, and of an empty line all are.
+
+`make lake` holds this against Hive's SerDe itself.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SERDE = "org.apache.hadoop.hive.serde2.OpenCSVSerde"
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_LAST_OF_ONE_UNIT = 0xFFFF
 _LAST_PLACE_OF_A_BARE_QUOTE = 2  # a quote in the first three characters of a line is never part of a value
 
 
@@ -111,7 +112,8 @@ def _fields(line: str, dialect: Dialect) -> Iterator[str]:
 def _take_bare_quote(line: str, place: int, dialect: Dialect, text: list[str]) -> None:
     """Keep a quote in the middle of a field; one that only blanks precede opens the field, without them."""
     beside = line[place - 1 : place], line[place + 1 : place + 2]
-    if place <= _LAST_PLACE_OF_A_BARE_QUOTE or dialect.separator in beside or not beside[1]:
+    units = place + sum(ord(character) > _LAST_OF_ONE_UNIT for character in line[:place])  # Java's, of UTF-16
+    if units <= _LAST_PLACE_OF_A_BARE_QUOTE or dialect.separator in beside or not beside[1]:
         return
     if "".join(text).isspace():
         text.clear()
