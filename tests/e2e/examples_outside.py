@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ def copied(name: str, folder: Path, aws: LocalAws) -> tuple[Path, dict[str, str]
     shutil.copytree(ROOT / "examples" / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     environment = aws.environment()
     environment |= {
-        "PATH": os.pathsep.join([environment["PATH"], str(ROOT / "node_modules" / ".bin")]),
+        "PATH": os.pathsep.join(
+            [str(Path(sys.executable).parent), environment["PATH"], str(ROOT / "node_modules" / ".bin")]
+        ),
         "PYTHONPATH": str(library),
         "CDK_REQUIRE_APPROVAL": "never",  # nobody is there to be asked
         "CDK_FORCE": "true",
