@@ -13,6 +13,14 @@ NPM_CI  = $(STEP) --or "not installed: the packages of $$PWD/package-lock.json. 
 # at install time: only what is imported gets compiled, which saves 25 s.
 PIP     = $(STEP) --or "not installed: requirements/$(2).txt. Is there no network, set PIP_INDEX_URL or HTTPS_PROXY; the same command goes on where this one stopped" "$(1)/bin/python" -m pip install -qq --no-compile --disable-pip-version-check --require-hashes -r requirements/$(2).txt
 
+# What is kept in the home is kept here where that cannot be written.
+ifneq ($(shell test -w "$$HOME" && echo writable),writable)
+export CDK_HOME := $(CURDIR)/.cache/home/cdk
+export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CURDIR)/.cache/home/jsii
+export PIP_CACHE_DIR := $(CURDIR)/.cache/home/pip
+export npm_config_cache := $(CURDIR)/.cache/home/npm
+endif
+
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiling aws_cdk takes 2 s, in every process anew where nothing may be kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -76,7 +84,7 @@ requirements: $(VENV)/.matrix  ## requirements/*.txt anew, from requirements/*.i
 	    "$$file" --output-file "$${file%.in}.txt" || exit; \
 	done
 
-licences: $(VENV)/.audit $(VENV)/.docs $(VENV)/.mutation $(VENV)/.matrix .cache/lake/.installed .cache/release/.installed .cache/workflows/.installed .cache/checkov/.installed .cache/awscli/.installed  ## LICENSES.md anew, from what is installed
+licences: $(patsubst %,$(VENV)/.%,test docs audit mutation matrix) $(patsubst %,.cache/%/.installed,awscli checkov lake release workflows)  ## LICENSES.md anew, from what is installed
 	@$(BIN)/python -m tools.licences
 
 docs: $(VENV)/.docs  ## the site, in build/site: warnings are errors, and every internal link leads somewhere
@@ -108,6 +116,7 @@ clean:  ## remove what was installed and made here
 	rm -rf $(VENV) node_modules .cache cdk.out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.created:
+	@command -v "$(PYTHON)" > /dev/null || { echo "there is no $(PYTHON): install Python 3.10 or newer, or name one with \`make PYTHON=/path/to/python3\`" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else f"Python {sys.version.split()[0]} is too old: install 3.10 or newer, or name one with `make PYTHON=/path/to/python3`")'
 	@echo "creating $(VENV) with $$("$(PYTHON)" --version)"
 	@$(STEP) "$(PYTHON)" -m venv $(VENV)

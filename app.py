@@ -11,6 +11,11 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
+from shutil import which
+
+if find_spec("aws_cdk") and not which(os.environ.get("JSII_NODE", "node")):  # the CDK of Python runs on Node
+    sys.exit("error: node, which aws_cdk runs on, is not found: install Node.js 22 or newer, and put it on the PATH.")
 
 try:
     from aws_cdk import App, CfnOutput, Environment, Stack
@@ -22,6 +27,10 @@ except ModuleNotFoundError as missing:
         f"error: {missing.name} is not installed for {sys.executable}. "
         f"In the folder of app.py: {sys.executable} -m pip install ."
     )
+except Exception as failed:
+    if type(failed).__module__ != "jsii.errors":
+        raise
+    sys.exit(f"error: {str(failed).partition(chr(10))[0]}")  # such as a home that it cannot write its cache to
 
 STACK_NAME = "PersonalizeExport"
 OPTIONS = ("dataset", "ingestion_mode", "bucket", "prefix", "generation", "manifest")

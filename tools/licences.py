@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "LICENSES.md"
-ENVIRONMENTS = (".venv", ".cache/awscli", ".cache/checkov", ".cache/lake", ".cache/release", ".cache/workflows")
+ENVIRONMENTS = (".cache/*", ".venv")  # a package in several is listed as the last one has it
 LOCKS = ("package-lock.json", "tests/e2e/javascript/package-lock.json", "tests/e2e/evaluator/package-lock.json")
 SHIPPED = {"library", "personalize-local"}  # what our distributions need
 PERMISSIVE = {
@@ -117,7 +117,7 @@ def page() -> str:
     """
     installed: dict[str, str] = {}
     for environment in ENVIRONMENTS:
-        folders = [str(path) for path in (ROOT / environment).glob("lib/python*/site-packages")]
+        folders = [str(path) for path in ROOT.glob(f"{environment}/lib/python*/site-packages")]
         installed.update({normal(found.metadata["Name"]): stated(found) for found in distributions(path=folders)})
     rows = [
         (name, ELSEWHERE.get(name) or installed.get(name, "unknown"), groups) for name, groups in required().items()

@@ -139,3 +139,19 @@ def test_dataset_of_another_region_than_the_one_deployed_to(tmp_path: Path) -> N
     assert done.stderr.startswith(
         f"error: dataset '{MOVIES}' is in Region us-east-1, but stack 'PersonalizeExport' deploys to Region eu-west-1."
     )
+
+
+def test_home_that_cannot_be_written_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    done = run(tmp_path / "cdk.out", {"dataset": MOVIES}, environment={"HOME": "/dev/null/home"})
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Cannot use the jsii package cache in /dev/null/home/")
+    assert "set JSII_RUNTIME_PACKAGE_CACHE_ROOT to a different directory" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_node_that_is_not_installed_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    done = run(tmp_path / "cdk.out", {"dataset": MOVIES}, environment={"PATH": str(tmp_path), "JSII_NODE": "node"})
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: node, which aws_cdk runs on, is not found: install Node.js 22 or newer, and put it on the PATH.\n"
+    )

@@ -82,6 +82,60 @@ def test_ctrl_c_ends_make_with_one_line_and_leaves_nothing(project: Path, target
     assert not Path(found[4]).exists()
 
 
+def make(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {**OUTSIDE_MAKE, **environment}
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_python_that_is_not_there_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    done = make(tmp_path, ".venv/.created", "PYTHON=python3.99")
+    says = "there is no python3.99: install Python 3.10 or newer, or name one with `make PYTHON=/path/to/python3`"
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[:-1] == [says], "the last line is make's own"
+
+
+def test_a_python_that_is_too_old_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    old = tmp_path / "old python"
+    run = "import sys; sys.version, sys.version_info = '3.9.1 (main)', (3, 9, 1); exec(sys.argv[2], {'sys': sys})"
+    old.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{run}" "$@"\n', encoding="utf-8")
+    old.chmod(0o755)
+    done = make(tmp_path, ".venv/.created", f"PYTHON={old}")
+    says = "Python 3.9.1 is too old: install 3.10 or newer, or name one with `make PYTHON=/path/to/python3`"
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[:-1] == [says]
+
+
+PACKAGES = "not installed: requirements/test.txt. Is there no network, set PIP_INDEX_URL or HTTPS_PROXY"
+NODE_PACKAGES = (
+    "not installed: the packages of {project}/package-lock.json. "
+    "Is there no network, set npm_config_registry or HTTPS_PROXY"
+)
+
+
+@pytest.mark.parametrize(("target", "says"), [(".venv/.test", PACKAGES), ("node_modules/.installed", NODE_PACKAGES)])
+def test_an_installation_that_fails_ends_with_a_line_of_what_to_do(project: Path, target: str, says: str) -> None:
+    (project / target).unlink()
+    for name in ("python", "node"):
+        (project / ".venv" / "bin" / name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+        (project / ".venv" / "bin" / name).chmod(0o755)
+    done = make(project, target, f"PYTHON={project / 'python'}")
+    assert done.returncode == 2
+    line = f"{says.format(project=project)}; the same command goes on where this one stopped"
+    assert done.stderr.splitlines()[:-1] == [line], "the last line is make's own"
+    assert not (project / target).exists()
+
+
+@pytest.mark.parametrize(("home", "kept"), [("/dev/null/home", "{project}/.cache/home/npm"), ("{project}", "")])
+def test_a_home_that_cannot_be_written_is_not_written(project: Path, home: str, kept: str) -> None:
+    python = project / ".venv" / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "cache: $npm_config_cache"\n', encoding="utf-8")
+    done = make(project, "test", f"PYTHON={project / 'python'}", HOME=home.format(project=project), npm_config_cache="")
+    assert (done.returncode, done.stdout) == (0, f"cache: {kept.format(project=project)}\n"), done.stderr
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_step_passes_the_end_on_and_says_so(number: signal.Signals, status: int) -> None:
     command = [*STEP, "sh", "-c", "sleep 300 & echo $$ $!; wait"]
