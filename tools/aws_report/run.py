@@ -91,6 +91,8 @@ class Run:
                 self._remove_all()
             except Stopped as stopped:
                 status = stopped.status
+            except Exception as error:  # noqa: BLE001 - no connection, for example: what may be left is said
+                say(f"Failed: {_said(error)}")
         failed = any(NOT_ANSWERED in answer or answer.get("deployed") is False for answer in self.answers.values())
         return status or (INCOMPLETE if self.left or failed else 0)
 
@@ -214,8 +216,8 @@ class Run:
         fix = f"aws cloudformation delete-stack --region {plan.dataset.region} --stack-name"
         removals = {plan.export_stack: False, plan.set_ups_stack: True}  # a stack, and whether its buckets go too
         self.left = [f"stack {name}, perhaps: {fix} {name}" for name in removals]
-        buckets = self._stacks.physical_ids(plan.export_stack, "AWS::S3::Bucket")
-        keys = self._stacks.physical_ids(plan.set_ups_stack, "AWS::KMS::Key")
+        buckets = sorted(self._stacks.physical_ids(plan.export_stack, "AWS::S3::Bucket"))
+        self.kept = [_kept(bucket) for bucket in buckets] + self._others_kept()
         for name, empties_buckets in removals.items():
             say(f"Removing {name}")
             try:
@@ -225,16 +227,23 @@ class Run:
             self.left = [line for line in self.left if f" {name}, " not in line]
             if wrong:
                 self.left.append(f"stack {name} ({wrong}): {fix} {name}")
-        self.kept = [
-            f"bucket {bucket}, with what was exported" for bucket in buckets if self._stacks.has_bucket(bucket)
-        ]
+        gone = {_kept(bucket) for bucket in buckets if not self._stacks.has_bucket(bucket)}
+        self.kept = [line for line in self.kept if line not in gone]
+
+    def _others_kept(self) -> list[str]:
+        """Say what stays but the bucket."""
+        plan = self.plan
         with suppress(Exception):  # only counts
             self._jobs.named(plan.job_name_prefix)
-        if self._jobs.started:
-            jobs = count(self._jobs.started, "export job", "export jobs")
-            self.kept.append(f"{jobs}, {plan.job_name_prefix}-...: the API cannot delete any")
-        if keys:
-            self.kept.append(f"the KMS key, for the {KEY_WINDOW_DAYS} days AWS waits before it deletes one")
+        jobs = count(self._jobs.started, "export job", "export jobs")
+        lines = [f"{jobs}, {plan.job_name_prefix}-...: the API cannot delete any"] if self._jobs.started else []
+        if self._stacks.physical_ids(plan.set_ups_stack, "AWS::KMS::Key"):
+            lines.append(f"the KMS key, for the {KEY_WINDOW_DAYS} days AWS waits before it deletes one")
+        return lines
+
+
+def _kept(bucket: str) -> str:
+    return f"bucket {bucket}, with what was exported"
 
 
 def say(text: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +22,8 @@ from tools.aws_report.plan import CAN_BE_SKIPPED, Dataset, Plan, UnusableError
 from tools.aws_report.questions import MADE_UP, Part
 from tools.aws_report.redact import Redactor, pattern, rounded
 from tools.aws_report.report import markdown, write
-from tools.aws_report.stacks import ROOT
+from tools.aws_report.run import Run, Stopped
+from tools.aws_report.stacks import ROOT, DeploymentError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -358,6 +361,73 @@ def test_dataset_without_a_text_takes_no_made_up_value() -> None:
     fields = [{"name": "USER_ID", "type": "string"}, {"name": "AGE", "type": "int"}]
     with pytest.raises(ValueError, match="no text column but its id"):
         questions.record({"fields": fields}, "USERS", "report-0badc0de")
+
+
+# -- removing what was made ----------------------------------------------------------------------------------------
+
+
+class Failing:
+    """In place of CloudFormation: nothing is ever deployed, and what becomes of a removal is told."""
+
+    def __init__(self, *outcomes: str | BaseException) -> None:
+        self.outcomes = list(outcomes)
+        self.removed: list[tuple[str, bool]] = []
+
+    def deploy(self, name: str, *_: object) -> None:
+        raise DeploymentError(f"cdk deploy {name} ended with status 1, see above")
+
+    def physical_ids(self, name: str, resource_type: str = "") -> set[str]:
+        makes_it = not name.endswith("-set-ups") and resource_type == "AWS::S3::Bucket"
+        return {BUCKET} if makes_it else set()
+
+    def has_bucket(self, bucket: str) -> bool:
+        return bucket == BUCKET
+
+    def remove(self, name: str, *, empties_buckets: bool) -> str:
+        self.removed.append((name, empties_buckets))
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+
+def run_with(stacks: Failing) -> Run:
+    def no_client(*_: object, **__: object) -> None:
+        return None
+
+    account = SimpleNamespace(
+        session=SimpleNamespace(client=no_client), client=no_client, schema={}, names=lambda: {ACCOUNT: "<account>"}
+    )
+    run = Run(plan_of(), account, 0.01)  # type: ignore[arg-type]  # all of it that is used
+    run._stacks = stacks  # type: ignore[assignment]
+    return run
+
+
+def test_deployment_that_fails_is_followed_by_the_removal_of_both_stacks() -> None:
+    stacks = Failing("", "")
+    run = run_with(stacks)
+    assert run.run() == 1
+    assert stacks.removed == [(run.plan.export_stack, False), (run.plan.set_ups_stack, True)]
+    assert run.left == []
+    assert run.kept[0] == f"bucket {BUCKET}, with what was exported"
+
+
+def test_stack_that_cannot_be_removed_is_named_with_the_reason_and_the_command() -> None:
+    run = run_with(Failing("DELETE_FAILED: it is not empty", RuntimeError("no answer")))
+    assert run.run() == 1
+    fix = "aws cloudformation delete-stack --region eu-west-1 --stack-name"
+    assert run.left == [
+        f"stack {run.plan.export_stack} (DELETE_FAILED: it is not empty): {fix} {run.plan.export_stack}",
+        f"stack {run.plan.set_ups_stack} (no answer): {fix} {run.plan.set_ups_stack}",
+    ]
+
+
+def test_second_ctrl_c_leaves_what_is_not_removed_yet_and_says_so() -> None:
+    run = run_with(Failing("", Stopped(signal.SIGINT)))
+    assert run.run() == 130
+    (left,) = run.left
+    assert left.startswith(f"stack {run.plan.set_ups_stack}, perhaps: aws cloudformation delete-stack ")
+    assert run.kept == [f"bucket {BUCKET}, with what was exported"]
 
 
 # -- the report ----------------------------------------------------------------------------------------------------
