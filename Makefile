@@ -67,7 +67,7 @@ coverage: $(VENV)/.test node_modules/.installed  ## branch coverage of the handl
 	@$(STEP) $(BIN)/python -m pytest -n 2 tests/unit/handler tests/unit/library tests/synth --cov --cov-report=term-missing
 
 e2e: $(VENV)/.test node_modules/.installed .cache/awscli/.installed .cache/javascript/.installed $(if $(WITHOUT_AGPL),,.cache/evaluator/.installed)  ## real deployments on the local AWS, IAM enforced (WITHOUT_AGPL=1: without an evaluator under that licence)
-	@$(STEP) $(BIN)/python -m pytest -m e2e
+	@$(STEP) $(BIN)/python -m pytest -n 2 --dist loadfile -m e2e
 
 slow: $(VENV)/.test node_modules/.installed .cache/release/.installed  ## the slow proofs
 	@$(STEP) $(BIN)/python -m pytest -n 2 -m slow
