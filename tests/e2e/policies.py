@@ -189,7 +189,7 @@ def simulate(policies: Policies, asked: list[Question], variants: list[Variant])
         "variants": [{"policy": variant.policy, "document": variant.document} for variant in variants],
     }
     command = ["node", str(SIMULATOR), str(INSTALLED)]
-    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
