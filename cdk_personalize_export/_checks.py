@@ -405,7 +405,7 @@ def check_manifest(*, wait: bool, foreign_bucket: str | None) -> None:
         raise ValueError(
             "a manifest is wanted together with wait=False, which waits for nothing, so nobody would write it when the "
             "job is ACTIVE. Leave wait out, or export to an ExportDestination without manifest=True and ask for no "
-            "manifest_path."
+            "manifest_path and no ExportTable."
         )
     if foreign_bucket is not None:
         raise ValueError(
