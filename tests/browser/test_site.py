@@ -10,6 +10,7 @@ import http.server
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,10 +86,10 @@ def test_every_page_fits_has_its_pictures_and_complains_of_nothing(
 
 def test_the_root_of_the_site_leads_to_its_first_page(address: str, tab: Browser) -> None:
     tab.open(f"{address}/", WIDTHS[1], SCHEMES[0])
-    where = tab.send("Runtime.evaluate", expression="location.pathname", returnByValue=True)["result"]["value"]
-    for _ in range(100):
-        if where == "/docs/index.html":
-            break
+    deadline = time.monotonic() + 30
+    where = ""
+    while where != "/docs/index.html" and time.monotonic() < deadline:
+        time.sleep(0.1)
         where = tab.send("Runtime.evaluate", expression="location.pathname", returnByValue=True)["result"]["value"]
     assert where == "/docs/index.html"
 
