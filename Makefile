@@ -70,7 +70,7 @@ e2e: $(VENV)/.test node_modules/.installed .cache/awscli/.installed .cache/javas
 	@$(STEP) $(BIN)/python -m pytest -n 2 --dist loadfile -m e2e
 
 slow: $(VENV)/.test node_modules/.installed .cache/release/.installed  ## the slow proofs
-	@$(STEP) $(BIN)/python -m pytest -n 2 -m slow
+	@$(STEP) $(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 lifecycle: $(VENV)/.test  ## the lifecycle model for as long as you like (EXAMPLES=5000)
 	@LIFECYCLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest tests/lifecycle/test_model.py -m slow
