@@ -221,6 +221,14 @@ def test_a_retry_answers_at_the_deadline_whatever_cloudformations_clock_says(
     assert outbound.time == pytest.approx(ends_at, abs=2)
 
 
+def test_an_invocation_that_goes_on_is_told_nothing_and_goes_on(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.time = START + 100
+    outbound.stack.refusal = ConnectionResetError()
+    run(outbound, {**event("create", server.url), "HandOver": {"Deadline": START + 3360}})
+    assert server.answer["Status"] == "SUCCESS"
+    assert len(outbound.stack.asked) == 1
+
+
 def test_what_goes_wrong_while_asking_for_the_age_is_logged_and_fails_nothing(
     outbound: FakeOutbound, server: AnswerServer
 ) -> None:

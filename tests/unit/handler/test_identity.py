@@ -11,6 +11,11 @@ PREFIXES = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,44}", fullmatch=True)
 DATASET = "arn:aws-cn:personalize:cn-north-1:123456789012:dataset/shop/ITEMS"
 
 
+def test_prefixes_leave_room_for_hash_and_attempt() -> None:
+    assert 63 - len("-") - 12 - len("-9999") == identity.LONGEST_PREFIX
+    assert identity.LONGEST_PREFIX - len("-20260102T0304") == identity.LONGEST_TICK_PREFIX
+
+
 def test_the_name_of_an_export_never_changes_between_releases() -> None:
     shape = ("stack", "export", "dataset", "ALL", "s3://bucket/", "", "")
     assert identity.physical_id("Shop", *shape) == "Shop-w6shduz2rxgi"

@@ -14,6 +14,7 @@ from cdk_personalize_export.handler import identity
 from cdk_personalize_export.handler.errors import RefusedError
 from cdk_personalize_export.handler.jobs import Job, Jobs, decide, read_job, require_ours
 from cdk_personalize_export.handler.log import Log
+from cdk_personalize_export.handler.outbound import NoAnswerError
 from cdk_personalize_export.handler.properties import Export, read_export
 from cdk_personalize_export.handler.waiting import Demand, TimeBudget
 from tests.unit.handler.world import START, FakeOutbound, event
@@ -279,3 +280,56 @@ def test_no_more_attempts_are_looked_at_than_a_name_can_count(monkeypatch: pytes
     outbound.shows("CREATE FAILED", f"{ID}-2")
     with outbound.stubber:
         assert len(list(outbound.jobs().attempts(ID))) == 2
+
+
+@pytest.mark.parametrize("looked_at", ["a job", "no job"])
+@pytest.mark.parametrize(("reason", "ahead"), [("no", 60.0), ("no", -60.0), ("", 60.0)])
+def test_moments_are_compared_by_the_clock_of_personalize_three_seconds_apart(
+    looked_at: str, reason: str, ahead: float
+) -> None:
+    outbound = FakeOutbound()
+    outbound.ahead["personalize"] = ahead
+    outbound.personalize.add(ID, created=START - 200, reason=reason)
+    jobs = Jobs(TimeBudget(outbound, Log(outbound, {}), lambda: 900.0, START + 3360, Demand(START)), ARN)
+    found = jobs.describe(ARN)
+    if looked_at == "no job":  # the clock is in a refusal, too
+        jobs = Jobs(TimeBudget(outbound, Log(outbound, {}), lambda: 900.0, START + 3360, Demand(START)), ARN)
+        assert jobs.describe(f"{ARN}-2") is None
+    assert found is not None
+    ended = START - 100 - ahead  # by our clock, a hundred seconds after it began
+    assert [jobs.ended_before(found, ended + later) for later in (2.9, 3.1)] == [False, True]
+    assert [jobs.failed_before(found, ended + later) for later in (2.9, 3.1)] == [False, bool(reason)]
+    assert jobs.since_end(found) == outbound.time - ended
+    assert jobs.since_end(found._replace(updated=None)) == 0
+
+
+def test_without_a_look_both_clocks_are_the_same() -> None:
+    jobs = Stubbed().jobs()
+    failed = job("CREATE FAILED", seconds=0)
+    assert [jobs.failed_before(failed, START + later) for later in (2.9, 3.1)] == [False, True]
+
+
+def test_a_job_took_as_long_as_both_its_times_say() -> None:
+    took = job("ACTIVE", seconds=10)
+    assert took.seconds == 10
+    assert job("ACTIVE", seconds=-10).seconds == 0
+    assert [one.seconds for one in (took._replace(created=None), took._replace(updated=None))] == [None, None]
+
+
+def test_a_job_that_was_accepted_is_known_by_its_arn_before_it_is_seen() -> None:
+    outbound = Stubbed()
+    outbound.missing()
+    outbound.stubber.add_client_error("create_dataset_export_job", "ResourceAlreadyExistsException")
+    for _ in range(40):
+        outbound.missing()
+    jobs = outbound.jobs()
+    with outbound.stubber, pytest.raises(RefusedError, match="has not known the job"):
+        jobs.start_or_join(export(), START)
+    assert jobs.accepted_arn == ARN
+
+
+def test_an_answer_without_a_job_is_named() -> None:
+    outbound = Stubbed()
+    outbound.stubber.add_response("describe_dataset_export_job", {})
+    with outbound.stubber, pytest.raises(NoAnswerError, match=r"^DescribeDatasetExportJob answered without the job$"):
+        outbound.jobs().describe(ARN)

@@ -121,6 +121,20 @@ def test_the_key_of_the_export_encrypts_what_is_written(outbound: FakeOutbound, 
         assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == key
 
 
+def test_without_a_key_the_bucket_encrypts_by_itself(outbound: FakeOutbound, server: AnswerServer) -> None:
+    run(outbound, export(server))
+    for name in ours(outbound.s3):
+        assert not any("encryption" in header for header in outbound.s3.objects["exports", name].headers)
+
+
+def test_a_manifest_is_json_and_an_object_of_one_byte_is_data(outbound: FakeOutbound, server: AnswerServer) -> None:
+    outbound.s3.parts = {"part-0.csv": b"u"}
+    run(outbound, export(server))
+    stored = outbound.s3.objects["exports", MANIFEST]
+    assert json.loads(stored.body)["totalObjects"] == 1
+    assert stored.headers["content-type"] == "application/json"
+
+
 def test_many_objects_are_listed_in_pages(outbound: FakeOutbound, server: AnswerServer) -> None:
     outbound.s3.parts = {f"part-{number:04}.csv": b"u\n" for number in range(2500)}
     run(outbound, export(server))
@@ -129,6 +143,7 @@ def test_many_objects_are_listed_in_pages(outbound: FakeOutbound, server: Answer
     assert [item["key"] for item in manifest["objects"]] == sorted(f"shop/{ID}/{name}" for name in outbound.s3.parts)
     assert (manifest["totalObjects"], manifest["totalBytes"]) == (2500, 5000)
     assert outbound.s3.text("exports", LATEST).count("\n") == 2500
+    assert all(pause > 1.5 for pause in outbound.sleeps)  # of the job's looks alone
 
 
 def test_a_key_with_awkward_characters_is_named_as_it_is(outbound: FakeOutbound, server: AnswerServer) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from cdk_personalize_export.handler.log import Log
-from cdk_personalize_export.handler.outbound import Outbound, server_time
-from tests.unit.handler.world import START, FakeOutbound
+from cdk_personalize_export.handler.outbound import NoAnswerError, Outbound, server_time
+from tests.unit.handler.world import START, AnswerServer, FakeOutbound
 
 
 def test_time_passes_and_chance_varies() -> None:
@@ -179,3 +179,24 @@ def test_where_aws_is_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch
 def test_the_clock_of_a_service_is_read_from_its_answer(headers: dict[str, Any], time: float | None) -> None:
     assert server_time({"ResponseMetadata": {"HTTPHeaders": headers}}) == time
     assert server_time({}) is None
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": ""}, {"date": "soon"}])
+def test_an_answer_without_a_time_has_none(headers: dict[str, str]) -> None:
+    assert server_time({"ResponseMetadata": {"HTTPHeaders": headers}}) is None
+
+
+def test_a_put_sends_the_body_to_the_url_as_it_is_without_a_type(server: AnswerServer) -> None:
+    assert Outbound().put(server.url, b"{}", 5) == 200
+    assert server.bodies == [b"{}"]
+    assert server.targets == ["/" + server.url.split("/", 3)[3]]
+    assert server.headers[0]["Content-Type"] == ""
+
+
+def test_what_is_left_alone_keeps_no_process_alive() -> None:
+    before = set(threading.enumerate())
+    with pytest.raises(NoAnswerError, match=r"^no answer within 0 s$"):
+        Outbound().within(0.01, lambda: time.sleep(0.3))
+    (left,) = set(threading.enumerate()) - before
+    assert left.daemon
+    left.join()

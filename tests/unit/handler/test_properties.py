@@ -91,6 +91,7 @@ def test_whatever_shapes_the_export_changes_its_identity(change: dict[str, str])
         ("LinkNumber", "0", "LinkNumber is '0'. Allowed: a number from 1 to 999. Fix: leave it to the construct."),
         ("Wait", "maybe", "Wait is 'maybe'. Allowed: true, false. Fix: set wait to True or False."),
         ("MoreLinks", "1", "MoreLinks is '1'. Allowed: true, false. Fix: leave it to the construct."),
+        ("Manifest", "a/b", "Manifest is 'a/b'. Allowed: a-z A-Z 0-9 _ -. Fix: leave it to the construct."),
         ("Tags", [{"Name": "a"}], 'Tags is no list of {"Key", "Value"}. Allowed: such a list. Fix: set tags.'),
         ("Tags", 7, "Tags is no list of"),
     ],
@@ -131,3 +132,11 @@ def test_an_export_is_the_same_whatever_the_logical_id_of_its_resource() -> None
     assert "LogicalResourceId" not in found["ResourceProperties"]
     other_stack = read_export("arn:other", found["ResourceProperties"]).physical_id
     assert export().physical_id == "Shop-Interactions-i6ny2thb662y" != other_stack
+
+
+def test_an_export_of_a_deployment_is_tried_once_beside_any_other_and_without_a_manifest() -> None:
+    found = export()
+    assert (found.retry_attempts, found.siblings, found.manifest, found.more_links) == (0, "", "", False)
+    assert export(MoreLinks="true").more_links is True
+    assert export(Generation="7").about["generation"] == "7"
+    assert Export(*found[:10]).about == {}

@@ -1,6 +1,7 @@
 """What the handler does on a tick of a schedule, from the event to what is told."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,15 +49,25 @@ JSON = st.recursive(
 )
 
 
-def at(time: str, **properties: object) -> dict[str, Any]:
+def at(moment: str, **properties: object) -> dict[str, Any]:
     found = tick(**properties)
-    found["Tick"]["ScheduledTime"] = time
+    found["Tick"]["ScheduledTime"] = moment
     return found
 
 
 def told(outbound: FakeOutbound) -> list[tuple[str, str]]:
     """What the log says of outcomes, and why."""
-    return [(line["outcome"], line["message"]) for line in outbound.lines if "jobArn" in line]
+    lines = [line for line in outbound.lines if "jobArn" in line]
+    assert {line["level"] for line in lines if line["outcome"] == "SUCCEEDED"} <= {"INFO"}
+    assert {line["level"] for line in lines if line["outcome"] != "SUCCEEDED"} <= {"ERROR"}
+    return [(line["outcome"], line["message"]) for line in lines]
+
+
+def test_the_line_of_an_outcome_names_the_job_and_counts_the_attempt(outbound: FakeOutbound) -> None:
+    Failing(outbound, times=1)
+    run(outbound, tick())
+    (line,) = [line for line in outbound.lines if line.get("outcome") == "SUCCEEDED"]
+    assert (line["jobArn"], line["attempt"]) == (f"{JOB}-2", "2")
 
 
 # -- the tick ---------------------------------------------------------------------------------------------------------
@@ -67,6 +78,16 @@ def test_a_tick_has_a_door_of_its_own_and_everything_else_is_a_request() -> None
     others: list[object] = [event("create", "https://host/"), {}, [], None, "Tick"]
     for other in others:
         assert door_of(other).__module__.endswith(".cloudformation")
+
+
+def test_a_tick_is_the_same_wherever_the_function_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert read_tick(tick(), START).export.physical_id == ID
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_scheduled_time_makes_the_name_the_prefix_and_the_deadline() -> None:
@@ -384,7 +405,9 @@ def test_a_fault_of_the_handler_itself_is_told_in_a_line(
     assert reason.startswith(
         "The export handler failed: division by zero (ZeroDivisionError) in test_schedule.py line "
     )
-    assert outbound.bus.details[-1]["datasetExportJobArn"] == JOB
+    detail = outbound.bus.details[-1]
+    assert (detail["datasetExportJobArn"], detail["attempt"], detail["status"]) == (JOB, 1, "CREATE IN_PROGRESS")
+    assert outbound.bus.sent[-1]["Resources"] == [JOB, DATASET]
 
 
 def test_a_fault_before_any_job_is_told_too(outbound: FakeOutbound, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -536,8 +559,33 @@ def test_a_tick_waits_while_the_job_before_it_runs(outbound: FakeOutbound) -> No
     run(outbound, tick())
     assert outbound.personalize.jobs[ID]["created"] == pytest.approx(START + 1000, abs=40)
     assert outbound.bus.outcomes == ["STARTED", "SUCCEEDED"]
-    waiting = [line["jobName"] for line in outbound.lines if "Waiting for another" in line.get("message", "")]
-    assert waiting == [EARLIER] * 2  # a line for each invocation
+    waiting = "Waiting for another job of the same schedule"
+    lines = [(line["level"], line["jobName"]) for line in outbound.lines if line.get("message") == waiting]
+    assert lines == [("INFO", EARLIER)] * 2  # a line for each invocation
+
+
+@pytest.mark.parametrize(("age", "pause"), [(0, 2.05), (1000, 37.925)])
+def test_the_job_before_is_looked_at_by_its_age(outbound: FakeOutbound, age: float, pause: float) -> None:
+    outbound.personalize.add(EARLIER, datasetArn=DATASET, created=outbound.time - age)
+    outbound.personalize.jobs[EARLIER]["seconds"] = age + 100
+    run(outbound, tick())
+    assert outbound.sleeps[0] == pytest.approx(pause)
+
+
+def test_a_list_without_any_job_is_a_list(outbound: FakeOutbound, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPERATIONS, LIST, lambda *_: {})
+    run(outbound, tick())
+    assert outbound.bus.outcomes == ["STARTED", "SUCCEEDED"]
+
+
+def test_pages_of_a_hundred_jobs_are_asked_for_without_a_pause(outbound: FakeOutbound) -> None:
+    outbound.personalize.page = 1
+    for day in range(10, 17):
+        outbound.personalize.add(f"Shop-Nightly-202512{day}T0304-aaaaaaaaaaaa", datasetArn=DATASET, created=0)
+    run(outbound, tick())
+    asked = [params for name, params in outbound.personalize.calls if name == LIST]
+    assert [params["maxResults"] for params in asked] == [100] * 7
+    assert outbound.sleeps[0] == pytest.approx(2.05)  # of the job's own
 
 
 def test_a_tick_that_gets_no_turn_says_whose_it_was(outbound: FakeOutbound) -> None:

@@ -54,6 +54,7 @@ def test_an_event_says_all_the_api_says_and_what_only_the_function_knows(outboun
     }
     detail = json.loads(started["Detail"])
     assert (detail["outcome"], detail["status"], "duration" in detail) == ("STARTED", "CREATE IN_PROGRESS", False)
+    assert (started["Resources"], detail["attempt"]) == ([JOB, DATASET], 1)
 
 
 def test_a_key_is_told_as_the_api_does(outbound: FakeOutbound) -> None:
@@ -223,6 +224,12 @@ def test_a_time_out_has_no_duration(outbound: FakeOutbound) -> None:
     run(outbound, tick(MaxWaitSeconds="60"))
     [found] = counted(outbound)
     assert found == {"Export": "Shop/Shop/Nightly", "Succeeded": 0, "Failed": 0, "TimedOut": 1, "Attempts": 1}
+
+
+def test_a_refusal_without_a_job_is_counted_too(outbound: FakeOutbound) -> None:
+    outbound.personalize.refusals[CREATE] = [Refusal("TooManyTagsException", "Too many tags.")]
+    run(outbound, tick())
+    assert [(found["Failed"], found["Attempts"], "Duration" in found) for found in counted(outbound)] == [(1, 0, False)]
 
 
 def test_the_event_comes_first_then_the_metrics_then_the_line_for_people(outbound: FakeOutbound) -> None:
