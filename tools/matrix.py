@@ -51,8 +51,9 @@ CDK_NAGS = ("3.0.2", "2.38.2")  # newest first; each declares the aws-cdk-lib it
 USABLE = ("python-dateutil>=2.8.2", "typing-extensions>=4.6.0")
 # These start processes of their own, need more than the library does, or hold pages against the newest release;
 # `make test` runs them.
-PAGES = ("test_pages.py", "test_permissions_page.py", "test_upgrading_page.py")
-LEFT_OUT = ("test_app.py", "test_benchmarks.py", "test_examples.py", "test_ticks.py", *PAGES)
+PAGES = ("test_pages.py", "test_permissions_page.py", "test_query_page.py", "test_upgrading_page.py")
+EXAMPLES = ("test_examples.py", "test_privacy_example.py", "test_restore_example.py")
+LEFT_OUT = ("test_app.py", "test_benchmarks.py", "test_ticks.py", *EXAMPLES, *PAGES)
 IN_PROCESSES = "not python_caches and not importing_the_library"
 FAULTS_OF_OLD_RELEASES = ("ignore:invalid escape sequence:DeprecationWarning", "ignore:invalid escape:SyntaxWarning")
 _locks: dict[str, Lock] = {}
