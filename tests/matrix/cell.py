@@ -20,12 +20,25 @@ from typing import TYPE_CHECKING, Any
 
 os.environ["CDK_VALIDATION"] = "false"  # before the jsii kernel starts, which reads it once
 
-from aws_cdk import App, Aspects, Duration, Stack, TimeZone, aws_cloudwatch, aws_events, aws_kms, aws_s3, aws_scheduler
+from aws_cdk import (
+    App,
+    Aspects,
+    Duration,
+    Stack,
+    TimeZone,
+    aws_cloudwatch,
+    aws_events,
+    aws_iam,
+    aws_kms,
+    aws_s3,
+    aws_scheduler,
+)
 
 from cdk_personalize_export import (
     DatasetExport,
     DatasetGroupExport,
     ExportDestination,
+    ExportTable,
     ScheduledDatasetGroupExport,
 )
 
@@ -109,6 +122,27 @@ def nightly() -> None:
         raise AssertionError(f"the function may not call itself for hours: {function}")
 
 
+def tables() -> None:
+    """A table to query for each dataset of a group, a role that may, and the manifests that tables read."""
+    app = App()
+    stack = Stack(app, "Tables")
+    exports = DatasetGroupExport(stack, "Shop", dataset_group="movies", dataset_types=TYPES)
+    schema = {"type": "record", "name": "Any", "fields": [{"name": "ITEM_ID", "type": "string"}]}
+    schemas = dict.fromkeys(TYPES, json.dumps(schema))
+    made = ExportTable.for_group(stack, "Tables", exports=exports, schemas=schemas, database_name="movies")
+    role = aws_iam.Role(stack, "Analyst", assumed_by=aws_iam.AccountRootPrincipal())
+    for table in made.values():
+        table.grant_query(role)
+    template = _template(app)
+    _expect_exports(template, 3)
+    for kind, number in {"AWS::Glue::Database": 1, "AWS::Glue::Table": 12}.items():
+        if len(_of_type(template, kind)) != number:
+            raise AssertionError(f"{len(_of_type(template, kind))} resources of type {kind} instead of {number}")
+    told = [export["Properties"].get("Manifest") for export in _of_type(template, "Custom::PersonalizeDatasetExport")]
+    if None in told:
+        raise AssertionError(f"an export that is queried has no manifest: {told}")
+
+
 def own_key() -> None:
     """A bucket that is encrypted with a key of the user's, whose policy lets Personalize in."""
     app = App()
@@ -183,7 +217,7 @@ def _expect_exports(template: dict[str, Any], number: int) -> None:
 
 def main() -> None:
     """Run every scenario; end with 1 when one fails."""
-    scenarios = [readme_example, two_exports, group, nightly, own_key]
+    scenarios = [readme_example, two_exports, group, nightly, tables, own_key]
     if "nag" in sys.argv[1:]:
         scenarios.append(cdk_nag)
     with tempfile.TemporaryDirectory() as home:
