@@ -10,7 +10,7 @@ from botocore.exceptions import NoCredentialsError
 
 from cdk_personalize_export.handler import index
 from cdk_personalize_export.handler.cloudformation import handle
-from cdk_personalize_export.handler.exports import retry_seconds
+from cdk_personalize_export.handler.exports import Progress, read_progress, retry_seconds
 from cdk_personalize_export.handler.invocation import Invocation
 from tests.unit.handler.world import (
     FUNCTION,
@@ -1093,3 +1093,25 @@ def test_looks_that_take_until_the_deadline_start_no_job(outbound: FakeOutbound,
 
 def test_a_failed_job_is_followed_after_5_15_and_45_minutes_and_then_every_hour() -> None:
     assert [retry_seconds(attempt) for attempt in range(1, 6)] == [300, 900, 2700, 3600, 3600]
+
+
+def test_what_was_handed_over_is_read_as_it_was_written() -> None:
+    for progress in (Progress(5.0, 3.0, "Started", may_repeat=False, announced="Announced"), Progress(5.0)):
+        assert read_progress({"HandOver": progress.payload()}, 10.0, 4.0) == progress
+    strange = {"Deadline": 50, "RefusedSince": 30, "Started": 1, "MayRepeat": None, "Announced": 2}
+    assert read_progress({"HandOver": strange}, 10.0, 4.0) == Progress(10.0, 4.0)
+
+
+def test_a_hand_over_is_written_without_spaces(outbound: FakeOutbound, server: AnswerServer) -> None:
+    payloads: list[bytes] = []
+    call = outbound.call
+
+    def noted(service: str, operation: str, region: str | None = None, **parameters: Any) -> Any:
+        payloads.extend([parameters["Payload"]] if operation == "invoke" else [])
+        return call(service, operation, region, **parameters)
+
+    outbound.call = noted  # type: ignore[method-assign]
+    outbound.personalize.seconds = 1000
+    run(outbound, event("create", server.url))
+    (payload,) = payloads
+    assert payload == json.dumps(json.loads(payload), ensure_ascii=False, separators=(",", ":")).encode()

@@ -121,6 +121,19 @@ def test_the_key_of_the_export_encrypts_what_is_written(outbound: FakeOutbound, 
         assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == key
 
 
+def test_the_bucket_is_called_in_the_region_of_the_dataset(outbound: FakeOutbound, server: AnswerServer) -> None:
+    called: list[tuple[str, str | None]] = []
+    call = outbound.call
+
+    def noted(service: str, operation: str, region: str | None = None, **parameters: Any) -> Any:
+        called.append((service, region))
+        return call(service, operation, region, **parameters)
+
+    outbound.call = noted  # type: ignore[method-assign]
+    run(outbound, export(server))
+    assert {region for service, region in called if service == "s3"} == {"us-east-1"}
+
+
 def test_without_a_key_the_bucket_encrypts_by_itself(outbound: FakeOutbound, server: AnswerServer) -> None:
     run(outbound, export(server))
     for name in ours(outbound.s3):

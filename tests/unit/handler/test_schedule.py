@@ -395,6 +395,26 @@ def test_a_job_of_somebody_else_under_the_name_is_left_alone(outbound: FakeOutbo
     assert (outcome, reason.startswith(f"The dataset export job {ID} is not this export")) == ("FAILED", True)
 
 
+def test_a_failed_job_without_time_for_another_says_so(outbound: FakeOutbound) -> None:
+    outbound.personalize.reason = "The disk was full."
+    run(outbound, tick(RetryAttempts="1", MaxWaitSeconds="150"))
+    assert told(outbound) == [("FAILED", "The disk was full; no time was left to try again")]
+
+
+def test_a_failed_job_without_a_reason_is_said_to(outbound: FakeOutbound, monkeypatch: pytest.MonkeyPatch) -> None:
+    describe = OPERATIONS[DESCRIBE]
+
+    def silent(*given: Any) -> dict[str, Any]:
+        found = describe(*given)
+        found["datasetExportJob"].pop("failureReason", None)
+        return found
+
+    monkeypatch.setitem(OPERATIONS, DESCRIBE, silent)
+    outbound.personalize.reason = "unsaid"
+    run(outbound, tick(RetryAttempts="0"))
+    assert told(outbound) == [("FAILED", "Personalize gave no reason for CREATE FAILED.")]
+
+
 def test_a_fault_of_the_handler_itself_is_told_in_a_line(
     outbound: FakeOutbound, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -570,6 +590,24 @@ def test_the_job_before_is_looked_at_by_its_age(outbound: FakeOutbound, age: flo
     outbound.personalize.jobs[EARLIER]["seconds"] = age + 100
     run(outbound, tick())
     assert outbound.sleeps[0] == pytest.approx(pause)
+
+
+def test_a_job_the_list_tells_little_of_is_waited_for(outbound: FakeOutbound, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = {"datasetExportJobArn": JOB.replace(ID, EARLIER), "status": "CREATE IN_PROGRESS"}
+    answers = [{"datasetExportJobs": [running]}] * 2
+    monkeypatch.setitem(OPERATIONS, LIST, lambda *_: answers.pop() if answers else {})
+    run(outbound, tick())
+    waiting = [line["jobName"] for line in outbound.lines if "Waiting for another" in line.get("message", "")]
+    assert waiting == [EARLIER]
+    assert outbound.sleeps[:2] == [pytest.approx(2.05)] * 2  # it may have begun now
+    assert outbound.bus.outcomes == ["STARTED", "SUCCEEDED"]
+
+
+def test_a_tick_that_goes_on_knows_since_when_it_is_refused(outbound: FakeOutbound) -> None:
+    outbound.personalize.refusals[CREATE] = [Refusal("AccessDeniedException")] * 99
+    run(outbound, {**tick(), "HandOver": {"Deadline": START + HOUR, "RefusedSince": START - 100}})
+    assert outbound.time < START + 30
+    assert outbound.bus.outcomes == ["FAILED"]
 
 
 def test_a_list_without_any_job_is_a_list(outbound: FakeOutbound, monkeypatch: pytest.MonkeyPatch) -> None:
