@@ -213,10 +213,11 @@ def test_a_job_that_is_active_after_the_deadline_is_written_in_the_last_look(
     outbound: FakeOutbound, server: AnswerServer
 ) -> None:
     outbound.personalize.add(ID, created=START - 3600, **OURS)
+    outbound.s3.parts = {f"part-{number:04}.csv": b"u\n" for number in range(1500)}  # more than a page
     outbound.time = START + 3400
     run(outbound, export(server))
     assert server.answer["Status"] == "SUCCESS"
-    assert MANIFEST in ours(outbound.s3)
+    assert json.loads(outbound.s3.text("exports", MANIFEST))["totalObjects"] == 1500
 
 
 def test_every_link_that_sees_the_end_writes_and_the_last_one_answers(
